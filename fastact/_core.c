@@ -1,0 +1,31 @@
+/* All kernels of one ISA: setup.py compiles this file once per ISA with -DFA_ISA=name and that ISA's flags.
+ * No OpenMP here (clang's outlined bodies lose the ISA), nothing exported but the table. */
+#include "fastact/fastact.h"
+
+#define FA_BITS 32
+#include "fastact/template.h"
+#undef FA_BITS
+#define FA_BITS 64
+#include "fastact/template.h"
+
+#include "fastact/half.h"
+
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+#define BOTH(name) {{loop_##name##_f32, loop_each_##name##_f32}, {loop_##name##_f64, loop_each_##name##_f64}},
+#define SCALAR(name) {{loop_##name##_f32, NULL}, {loop_##name##_f64, NULL}},
+
+FA_HIDDEN const fa_table JOIN(fa_table_, FA_ISA) = {
+    .isa = TEXT(FA_ISA),
+    .map = {
+#define FA_ACTIVATION(name, params, saved, cost) BOTH(name) BOTH(name##_grad)
+#define FA_GATED(name, activation, derivative, cost) SCALAR(name) SCALAR(name##_grad)
+#include "fastact/ops.def"
+    },
+    .half_to_float = half_to_float,
+    .float_to_half = float_to_half,
+};

@@ -1,0 +1,64 @@
+/* fastact.h: the C side of fastact: operation ids, what is known of each operation, kernel types, the table of one ISA. */
+#ifndef FASTACT_H
+#define FASTACT_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __FAST_MATH__
+#error "fastact's results are exact to the bit: do not compile it with -ffast-math"
+#endif
+
+#define FA_ABI_VERSION 1
+
+#if defined(__GNUC__) && !defined(_WIN32)
+#define FA_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define FA_HIDDEN
+#endif
+
+/* Kernels work in groups of FA_GROUP bytes (one AVX-512 register), whatever the ISA; the driver pads a tail to one. */
+#define FA_GROUP 64
+
+enum fa_dtype { FA_F32, FA_F64, FA_NDTYPES };
+
+/* What one element costs, to decide when threads pay: bound by memory; about one exp; more than one. */
+enum fa_cost { FA_LIGHT, FA_MEDIUM, FA_HEAVY };
+
+/* A map computes every output element from the input elements at the same place.
+ * args: the tensors, then (array form only) the parameters, then the outputs; all contiguous, n a multiple of
+ * FA_GROUP bytes; an output may be one of the inputs, else they share no bytes. params: scalar parameters, or NULL. */
+typedef void (*fa_map_fn)(size_t n, char *const *args, const double *params);
+
+/* Every map: the operation itself and, behind it, its gradient. */
+enum fa_map_id {
+#define FA_ACTIVATION(name, params, saved, cost) FA_##name, FA_##name##_grad,
+#define FA_GATED(name, activation, derivative, cost) FA_##name, FA_##name##_grad,
+#include "fastact/ops.def"
+    FA_NMAPS
+};
+
+enum fa_kind { FA_KIND_ACTIVATION, FA_KIND_GATED };
+
+typedef struct {
+    const char *name;
+    int kind;                    /* fa_kind */
+    int grad;                    /* 1 for the gradient of an operation */
+    int tensors, params, outputs;
+    int saves_output;            /* the gradient reads y, not x */
+    int cost;                    /* fa_cost */
+} fa_map_info;
+
+enum fa_param_form { FA_SCALAR_PARAMS, FA_ARRAY_PARAMS };
+
+/* All kernels of one ISA. */
+typedef struct {
+    const char *isa;
+    fa_map_fn map[FA_NMAPS][FA_NDTYPES][2];     /* [id][dtype][fa_param_form]; without parameters both forms are one */
+    void (*half_to_float)(size_t n, const uint16_t *h, float *f);
+    void (*float_to_half)(size_t n, const float *f, uint16_t *h);
+} fa_table;
+
+#endif

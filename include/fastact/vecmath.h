@@ -1,0 +1,1 @@
+/* vecmath.h (template): placeholder */
