@@ -1,0 +1,26 @@
+"""fastact: fast and accurate activations, softmax and losses on NumPy arrays."""
+
+try:
+    from fastact import _kernels as _kernels
+except ModuleNotFoundError as error:
+    if error.name != "fastact._kernels":
+        raise
+    raise ImportError(
+        "fastact: this is the source tree, not an installed fastact: run `pip install -e .` here, or change directory"
+    ) from None
+
+from fastact import _threads, ufuncs
+from fastact._config import get_include, show_config
+from fastact._threads import get_num_threads, set_num_threads, threads
+from fastact._version import __version__
+from fastact.activations import *  # noqa: F403
+from fastact.activations import __all__ as _activations
+from fastact.gradients import *  # noqa: F403
+from fastact.gradients import __all__ as _gradients
+
+_threads._start()
+
+__all__ = [
+    *_activations, *_gradients,
+    "__version__", "get_include", "get_num_threads", "set_num_threads", "show_config", "threads", "ufuncs",
+]

@@ -1,0 +1,87 @@
+"""The one place that looks at arguments: dtypes, layouts, ``out=``, and the texts of the errors.
+
+Every text says which function and argument, what was expected, and what came.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+SUPPORTED = "float16, float32, float64, or integers and bools (which promote as in np.exp)"
+
+
+class UfuncOptions(TypedDict, total=False):
+    """The keyword arguments that every NumPy ufunc takes besides ``out``."""
+
+    where: ArrayLike
+    casting: str
+    order: str
+    dtype: DTypeLike
+    subok: bool
+    signature: Any
+
+
+def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
+    """NumPy's own door: broadcasting, casting, where=, strides, overlap, subclasses, ``__array_ufunc__``."""
+    try:
+        return ufunc(*operands, **options) if out is None else ufunc(*operands, out=out, **options)
+    except np.exceptions.AxisError:
+        raise
+    except (TypeError, ValueError) as error:
+        explain(ufunc.__name__, operands, error)
+
+
+def explain(name: str, operands: tuple[Any, ...], error: Exception) -> NoReturn:
+    """Raises the error of a ufunc call again, with the function, what was expected and what came."""
+    for position, operand in enumerate(operands):
+        if hasattr(operand, "__array_ufunc__") and not isinstance(operand, (np.ndarray, np.generic)):
+            continue
+        dtype = np.asarray(operand).dtype
+        if not supported(dtype):
+            raise TypeError(f"{name}: argument {position + 1} has dtype {dtype}, expected {SUPPORTED}") from error
+    text = str(error)
+    raise type(error)(text if text.startswith(f"{name}:") else f"{name}: {text}") from error
+
+
+def supported(dtype: np.dtype[Any]) -> bool:
+    """Whether float16, float32 or float64 can hold this dtype by NumPy's safe casting."""
+    return dtype.kind in "biuf" and np.can_cast(dtype, np.float64) or dtype.kind in "iu"
+
+
+def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype np.exp would compute in: int8 and bool give float16, int16 float32, wider integers float64."""
+    for candidate in (np.float16, np.float32, np.float64):
+        if np.can_cast(dtype, candidate):
+            return np.dtype(candidate)
+    return np.dtype(np.float64)
+
+
+def as_floats(name: str, argument: str, x: ArrayLike, dtype: DTypeLike = None) -> NDArray[Any]:
+    """`x` as an aligned native array of float16, float32 or float64 (or of `dtype`), copied only if it must be."""
+    array = np.asarray(x)
+    if not supported(array.dtype):
+        raise TypeError(f"{name}: {argument} has dtype {array.dtype}, expected {SUPPORTED}")
+    wanted = result_dtype(array.dtype) if dtype is None else np.dtype(dtype)
+    return np.require(array, dtype=wanted.newbyteorder("="), requirements="A")
+
+
+def check_out(name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], argument: str = "out") -> NDArray[Any]:
+    """`out` if it can take a result of this exact shape and dtype; rows and losses want that."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name}: {argument} is of type {type(out).__name__}, expected numpy.ndarray")
+    if out.shape != shape:
+        raise ValueError(f"{name}: {argument} has shape {out.shape}, expected {shape}")
+    if out.dtype != dtype:
+        raise TypeError(f"{name}: {argument} has dtype {out.dtype}, expected {dtype}")
+    if not out.flags.writeable:
+        raise ValueError(f"{name}: {argument} is read-only, expected a writeable array")
+    return out
+
+
+def check_choice(name: str, argument: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raises ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name}: {argument} is {value!r}, expected one of {', '.join(map(repr, choices))}")

@@ -1,0 +1,164 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: freethreading_compatible=True, binding=False
+"""The drivers: they choose an ISA's kernels, cut work into blocks, and know nothing of the maths.
+
+Design in short
+ - One call = one job (pointers, sizes, a kernel) + a task that runs any range of the job's units. `run` cuts the units
+   statically over the threads; it holds the only parallel region. Results do not depend on how units are cut.
+ - A task is `noexcept nogil`: everything is validated before, so a job cannot fail half-way.
+ - `run` sets the default floating-point modes around every task, in every worker, and restores the caller's.
+The elementwise maps are in _map.pxi, rows in _rows.pxi, pointwise losses in _losses.pxi.
+"""
+from cython.parallel cimport prange
+from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset, strcmp
+
+cimport numpy as cnp
+from cpython.float cimport PyFloat_CheckExact
+from cpython.long cimport PyLong_CheckExact
+
+import os
+
+cnp.import_array()
+cnp.import_umath()
+
+
+cdef extern from "_runtime.h" nogil:
+    enum: FA_NMAPS, FA_NDTYPES, FA_GROUP, FA_KIND_ACTIVATION, FA_KIND_GATED, FA_F32, FA_F64, FA_SCALAR_PARAMS, FA_ARRAY_PARAMS
+    ctypedef void (*fa_map_fn)(size_t n, char *const *args, const double *params) noexcept nogil
+    ctypedef struct fa_map_info:
+        const char *name
+        int kind, grad, tensors, params, outputs, saves_output, cost
+    ctypedef struct fa_table:
+        const char *isa
+        fa_map_fn map[FA_NMAPS][FA_NDTYPES][2]
+        void (*half_to_float)(size_t n, const uint16_t *h, float *f) noexcept nogil
+        void (*float_to_half)(size_t n, const float *f, uint16_t *h) noexcept nogil
+    const fa_map_info fa_maps[FA_NMAPS]
+    const double fa_cost_ns[]
+    ctypedef struct fa_fp:
+        pass
+    fa_fp fa_fp_enter()
+    void fa_fp_leave(fa_fp saved)
+    int fa_table_count()
+    const fa_table *fa_table_at(int i)
+    int fa_isa_runs(const char *isa)
+    int fa_watch_forks()
+    int fa_openmp_version()
+    int fa_omp_num_procs()
+    int fa_threads()
+    int fa_parts(double serial_ns)
+    void fa_team_begins()
+    void fa_team_ends()
+    int fa_process_threads, fa_omp_default, fa_thread_threads
+
+
+cdef extern from *:
+    """
+    #if defined(__clang__)
+    #define FA_COMPILER "clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define FA_COMPILER "gcc " __VERSION__
+    #else
+    #define FA_COMPILER "unknown"
+    #endif
+    """
+    const char *FA_COMPILER
+
+
+# ---- the one parallel region ----------------------------------------------------------------------------------------
+
+ctypedef void (*task_fn)(void *job, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
+
+
+cdef void run_part(task_fn task, void *job, Py_ssize_t units, int part, int parts) noexcept nogil:
+    cdef fa_fp saved = fa_fp_enter()
+    task(job, units * part // parts, units * (part + 1) // parts)
+    fa_fp_leave(saved)
+
+
+cdef void run(task_fn task, void *job, Py_ssize_t units, int parts) noexcept nogil:
+    """Runs units 0..units-1 of a job in `parts` static blocks, one a thread."""
+    cdef int part
+    if parts > units:
+        parts = <int>units
+    if parts <= 1:
+        run_part(task, job, units, 0, 1)
+        return
+    fa_team_begins()
+    for part in prange(parts, num_threads=parts, schedule="static"):
+        run_part(task, job, units, part, parts)
+    fa_team_ends()
+
+
+# ---- the table of the best ISA --------------------------------------------------------------------------------------
+
+cdef const fa_table *table = NULL
+
+
+def available_isas():
+    """Names of the compiled ISAs that this CPU runs, best last."""
+    return [fa_table_at(i).isa.decode() for i in range(fa_table_count()) if fa_isa_runs(fa_table_at(i).isa)]
+
+
+def compiled_isas():
+    """Names of all compiled ISAs, best last."""
+    return [fa_table_at(i).isa.decode() for i in range(fa_table_count())]
+
+
+def current_isa():
+    """Name of the ISA whose kernels run."""
+    return table.isa.decode()
+
+
+def use_isa(str name):
+    """Switches to another ISA's kernels, for tests and benchmarks; users set FASTACT_ISA before the import."""
+    global table
+    cdef int i
+    if name not in available_isas():
+        raise ValueError(f"FASTACT_ISA: expected one of {available_isas()} (what this build and CPU can run), got {name!r}")
+    for i in range(fa_table_count()):
+        if fa_table_at(i).isa.decode() == name:
+            table = fa_table_at(i)
+
+
+use_isa(os.environ.get("FASTACT_ISA") or available_isas().pop())
+
+
+# ---- threads --------------------------------------------------------------------------------------------------------
+
+def set_process_threads(int n):
+    global fa_process_threads
+    fa_process_threads = n
+
+
+def set_thread_threads(int n):
+    """The calling thread's own limit (0: the process's); returns the one before."""
+    global fa_thread_threads
+    cdef int before = fa_thread_threads
+    fa_thread_threads = n
+    return before
+
+
+def set_omp_default(int n):
+    global fa_omp_default
+    fa_omp_default = n
+
+
+def num_threads():
+    return fa_threads()
+
+
+def omp_num_procs():
+    return fa_omp_num_procs()
+
+
+def build_info():
+    return {"compiler": FA_COMPILER.decode(), "openmp": fa_openmp_version()}
+
+
+if fa_watch_forks():
+    raise ImportError("fastact: pthread_atfork failed, a forked process could hang")
+
+include "_map.pxi"

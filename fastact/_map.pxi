@@ -1,0 +1,316 @@
+# The elementwise maps: driver, fast door, ufuncs. Included by _kernels.pyx.
+#
+# A kernel wants contiguous tensors and whole groups of 64 bytes. The driver pads the tail; anything strided, half
+# precision or with a mix of scalar and array parameters goes through small buffers, a block at a time.
+
+cdef enum:
+    MAX_ARGS = 8
+    BLOCK = 512          # elements of a gathered block: 5 operands of float64 stay in a 32 KiB L1
+
+
+cdef struct map_job:
+    fa_map_fn fn
+    Py_ssize_t n, itemsize
+    int inputs, args                 # operands that are read; all operands
+    char *arg[MAX_ARGS]
+    double param[2]
+
+
+cdef void map_task(void *job_, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Units are groups of FA_GROUP bytes; the last may be cut short by n."""
+    cdef map_job *job = <map_job *>job_
+    cdef Py_ssize_t lanes = FA_GROUP // job.itemsize, first = begin * lanes
+    cdef Py_ssize_t whole = min(end * lanes, job.n // lanes * lanes) - first, offset = first * job.itemsize, rest
+    cdef char *arg[MAX_ARGS]
+    cdef char pad[MAX_ARGS][FA_GROUP]
+    cdef int k
+    for k in range(job.args):
+        arg[k] = job.arg[k] + offset
+    if whole > 0:
+        job.fn(whole, arg, job.param)
+    else:
+        whole = 0
+    rest = min(end * lanes, job.n) - first - whole
+    if rest > 0:
+        for k in range(job.args):
+            if k < job.inputs:
+                memset(pad[k], 0, FA_GROUP)
+                memcpy(pad[k], arg[k] + whole * job.itemsize, rest * job.itemsize)
+            arg[k] += whole * job.itemsize
+        map_padded(job, arg, pad, rest)
+
+
+cdef inline void map_padded(map_job *job, char **arg, char (*pad)[FA_GROUP], Py_ssize_t rest) noexcept nogil:
+    cdef char *padded[MAX_ARGS]
+    cdef int k
+    for k in range(job.args):
+        padded[k] = pad[k]
+    job.fn(FA_GROUP // job.itemsize, padded, job.param)
+    for k in range(job.inputs, job.args):
+        memcpy(arg[k], pad[k], rest * job.itemsize)
+
+
+cdef void map_run(map_job *job, int cost) noexcept nogil:
+    cdef Py_ssize_t lanes = FA_GROUP // job.itemsize
+    run(map_task, job, (job.n + lanes - 1) // lanes, fa_parts(job.n * fa_cost_ns[cost] * (job.itemsize // 4)))
+
+
+# ---- ufunc loops ----------------------------------------------------------------------------------------------------
+
+cdef struct loop_data:
+    int id
+    int dtype                        # fa_dtype, or HALF
+
+cdef enum: HALF = -1
+
+cdef loop_data loops[FA_NMAPS][3]
+cdef cnp.PyUFuncGenericFunction loop_functions[3]
+cdef void *loop_datas[FA_NMAPS][3]
+cdef char loop_types[FA_NMAPS][3 * MAX_ARGS]
+
+
+cdef void gather(char *to, const char *source, Py_ssize_t step, Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
+    cdef Py_ssize_t i
+    if step == itemsize:
+        memcpy(to, source, n * itemsize)
+    elif itemsize == 4:
+        for i in range(n):
+            (<float *>to)[i] = (<float *>(source + i * step))[0]
+    elif itemsize == 8:
+        for i in range(n):
+            (<double *>to)[i] = (<double *>(source + i * step))[0]
+    else:
+        for i in range(n):
+            (<uint16_t *>to)[i] = (<uint16_t *>(source + i * step))[0]
+
+
+cdef void scatter(char *to, Py_ssize_t step, const char *source, Py_ssize_t n, Py_ssize_t itemsize) noexcept nogil:
+    cdef Py_ssize_t i
+    if step == itemsize:
+        memcpy(to, source, n * itemsize)
+    elif itemsize == 4:
+        for i in range(n):
+            (<float *>(to + i * step))[0] = (<float *>source)[i]
+    elif itemsize == 8:
+        for i in range(n):
+            (<double *>(to + i * step))[0] = (<double *>source)[i]
+    else:
+        for i in range(n):
+            (<uint16_t *>(to + i * step))[0] = (<uint16_t *>source)[i]
+
+
+cdef double scalar_at(const char *p, int dtype) noexcept nogil:
+    cdef uint16_t half[8]
+    cdef float single[8]
+    if dtype == FA_F64:
+        return (<const double *>p)[0]
+    if dtype == FA_F32:
+        return (<const float *>p)[0]
+    memset(half, 0, sizeof(half))
+    half[0] = (<const uint16_t *>p)[0]
+    table.half_to_float(8, half, single)
+    return single[0]
+
+
+cdef void buffered_loop(map_job *job, char **args, const cnp.npy_intp *steps, int dtype) noexcept nogil:
+    """Strided or half-precision operands: gather a block, run, scatter."""
+    cdef char buffer[MAX_ARGS][BLOCK * 8]
+    cdef uint16_t half[BLOCK]
+    cdef char *at[MAX_ARGS]
+    cdef Py_ssize_t i, count, group, block = BLOCK
+    cdef Py_ssize_t itemsize = 2 if dtype == HALF else job.itemsize
+    cdef int k
+    for k in range(job.args):
+        at[k] = buffer[k]
+        if k >= job.inputs and steps[k] == 0:
+            block = 1                # a reduction over the ufunc: each element reads what the one before wrote
+    i = 0
+    while i < job.n:
+        count = min(block, job.n - i)
+        group = (count + 15) & ~15
+        for k in range(job.inputs):
+            if dtype == HALF:
+                memset(half, 0, group * 2)
+                gather(<char *>half, args[k] + i * steps[k], steps[k], count, 2)
+                table.half_to_float(group, half, <float *>buffer[k])
+            else:
+                memset(buffer[k] + count * itemsize, 0, (group - count) * itemsize)
+                gather(buffer[k], args[k] + i * steps[k], steps[k], count, itemsize)
+        job.fn(group, at, job.param)
+        for k in range(job.inputs, job.args):
+            if dtype == HALF:
+                table.float_to_half(group, <float *>buffer[k], half)
+                scatter(args[k] + i * steps[k], steps[k], <char *>half, count, 2)
+            else:
+                scatter(args[k] + i * steps[k], steps[k], buffer[k], count, itemsize)
+        i += count
+
+
+cdef void map_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *steps, void *data_) noexcept nogil:
+    """The inner loop of every elementwise ufunc: operands are the tensors, the parameters, the outputs."""
+    cdef loop_data *data = <loop_data *>data_
+    cdef const fa_map_info *info = &fa_maps[data.id]
+    cdef int inputs = info.tensors + info.params, args_count = inputs + info.outputs, k, kept = 0
+    cdef int dtype = FA_F32 if data.dtype == HALF else data.dtype
+    cdef bint contiguous = data.dtype != HALF, scalars = True
+    cdef char *arg[MAX_ARGS]
+    cdef cnp.npy_intp step[MAX_ARGS]
+    cdef map_job job
+    cdef fa_fp saved
+    job.n = dims[0]
+    job.itemsize = 8 if dtype == FA_F64 else 4
+    if job.n == 0:
+        return
+    for k in range(info.tensors, inputs):
+        scalars = scalars and (steps[k] == 0 or job.n == 1)
+    if scalars:
+        for k in range(info.params):
+            job.param[k] = scalar_at(args[info.tensors + k], data.dtype)
+    for k in range(args_count):
+        if scalars and info.tensors <= k < inputs:
+            continue
+        arg[kept] = args[k]
+        step[kept] = steps[k]
+        job.arg[kept] = args[k]
+        contiguous = contiguous and (steps[k] == job.itemsize or job.n == 1)
+        kept += 1
+    job.args = kept
+    job.inputs = kept - info.outputs
+    job.fn = table.map[data.id][dtype][FA_SCALAR_PARAMS if scalars else FA_ARRAY_PARAMS]
+    if contiguous:
+        map_run(&job, info.cost)
+    else:
+        saved = fa_fp_enter()
+        buffered_loop(&job, arg, step, data.dtype)
+        fa_fp_leave(saved)
+
+
+cdef make_ufunc(int id):
+    cdef const fa_map_info *info = &fa_maps[id]
+    cdef int inputs = info.tensors + info.params, total = inputs + info.outputs, t, k
+    cdef int *dtypes = [HALF, FA_F32, FA_F64]        # half first: float16 must not become float32
+    cdef int *types = [cnp.NPY_FLOAT16, cnp.NPY_FLOAT, cnp.NPY_DOUBLE]
+    for t in range(3):
+        loop_functions[t] = <cnp.PyUFuncGenericFunction>map_loop
+        loops[id][t] = loop_data(id, dtypes[t])
+        loop_datas[id][t] = &loops[id][t]
+        for k in range(total):
+            loop_types[id][t * total + k] = <char>types[t]
+    return cnp.PyUFunc_FromFuncAndData(loop_functions, loop_datas[id], loop_types[id], 3, inputs, info.outputs,
+                                       cnp.PyUFunc_None, info.name, "See fastact's function of the same name.", 0)
+
+
+def _describe(int id):
+    cdef const fa_map_info *info = &fa_maps[id]
+    return {"name": info.name.decode(), "kind": "gated" if info.kind == FA_KIND_GATED else "activation",
+            "grad": bool(info.grad), "tensors": info.tensors, "params": info.params, "outputs": info.outputs,
+            "saves_output": bool(info.saves_output), "cost": info.cost}
+
+
+MAPS = [_describe(i) for i in range(FA_NMAPS)]          # the list of operations, for everything outside this module
+cdef list ufunc_of = [make_ufunc(i) for i in range(FA_NMAPS)]
+UFUNCS = {op["name"]: ufunc for op, ufunc in zip(MAPS, ufunc_of)}
+
+
+# ---- the fast door --------------------------------------------------------------------------------------------------
+
+cdef inline int fast_dtype(object x) noexcept:
+    """fa_dtype of an array that a kernel can take as it is, else -1."""
+    cdef cnp.ndarray a
+    cdef int num
+    if type(x) is not cnp.ndarray:
+        return -1
+    a = <cnp.ndarray>x
+    num = cnp.PyArray_TYPE(a)
+    if not cnp.PyArray_ISCARRAY_RO(a) or cnp.PyArray_NDIM(a) == 0:
+        return -1
+    return FA_F32 if num == cnp.NPY_FLOAT else FA_F64 if num == cnp.NPY_DOUBLE else -1
+
+
+cdef inline bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
+    cdef int d
+    if cnp.PyArray_NDIM(a) != cnp.PyArray_NDIM(b):
+        return False
+    for d in range(cnp.PyArray_NDIM(a)):
+        if cnp.PyArray_DIM(a, d) != cnp.PyArray_DIM(b, d):
+            return False
+    return True
+
+
+cdef inline bint apart(char *a, char *b, Py_ssize_t nbytes) noexcept:
+    return a + nbytes <= b or b + nbytes <= a
+
+
+cdef inline bint fast_output(object out, int dtype, map_job *job, cnp.ndarray x, Py_ssize_t nbytes) noexcept:
+    """Takes `out` as the job's next operand if a kernel may write there."""
+    cdef char *p
+    cdef int k
+    if fast_dtype(out) != dtype or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out) or not same_shape(<cnp.ndarray>out, x):
+        return False
+    p = <char *>cnp.PyArray_DATA(<cnp.ndarray>out)
+    for k in range(job.args):
+        if not apart(p, job.arg[k], nbytes) and (p != job.arg[k] or k >= job.inputs):
+            return False
+    job.arg[job.args] = p
+    job.args += 1
+    return True
+
+
+def apply(int id, tuple operands, out, dict kwargs):
+    """Map number `id` on its operands (tensors, then parameters): straight to the kernel if all is plain, else by its ufunc."""
+    cdef const fa_map_info *info = &fa_maps[id]
+    cdef map_job job
+    cdef cnp.ndarray x
+    cdef Py_ssize_t nbytes
+    cdef int k, dtype
+    cdef double ns
+    x_ = operands[0]
+    dtype = fast_dtype(x_)
+    if dtype < 0 or kwargs:
+        return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
+    x = <cnp.ndarray>x_
+    job.n = cnp.PyArray_SIZE(x)
+    job.itemsize = 8 if dtype == FA_F64 else 4
+    nbytes = job.n * job.itemsize
+    job.arg[0] = <char *>cnp.PyArray_DATA(x)
+    for k in range(1, info.tensors):
+        t = operands[k]
+        if fast_dtype(t) != dtype or not same_shape(<cnp.ndarray>t, x):
+            return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
+        job.arg[k] = <char *>cnp.PyArray_DATA(<cnp.ndarray>t)
+    for k in range(info.params):
+        p = operands[info.tensors + k]
+        if not (PyFloat_CheckExact(p) or PyLong_CheckExact(p)):
+            return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
+        job.param[k] = p
+    job.inputs = info.tensors
+    job.args = info.tensors
+    if info.outputs == 1:
+        if out is None:
+            out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+            job.arg[job.args] = <char *>cnp.PyArray_DATA(<cnp.ndarray>out)
+            job.args += 1
+        elif not fast_output(out, dtype, &job, x, nbytes):
+            return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
+    else:
+        if out is None:
+            out = (cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x)),
+                   cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x)))
+        if type(out) is not tuple or len(<tuple>out) != 2:
+            return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
+        for k in range(2):
+            if not fast_output((<tuple>out)[k], dtype, &job, x, nbytes):
+                return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
+    job.fn = table.map[id][dtype][FA_SCALAR_PARAMS]
+    ns = job.n * fa_cost_ns[info.cost]
+    if ns < 2000:                    # letting others run costs more than this takes
+        map_run(&job, info.cost)
+    else:
+        with nogil:
+            map_run(&job, info.cost)
+    return out
+
+
+cdef map_ufunc_call(ufunc, tuple operands, out, dict kwargs):
+    from fastact._dispatch import call_ufunc
+    return call_ufunc(ufunc, operands, out, kwargs)

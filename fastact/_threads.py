@@ -1,0 +1,142 @@
+"""How many threads: the default of this process, and the calls that change it."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastact import _kernels
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads fastact may use in this process.
+
+    The number is honoured even above the CPU count. Results do not depend on it. Small calls stay serial whatever it is.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `n` is not an integer, or below 1.
+
+    Examples
+    --------
+    >>> import fastact
+    >>> before = fastact.get_num_threads()
+    >>> fastact.set_num_threads(3)
+    >>> fastact.get_num_threads()
+    3
+    >>> fastact.set_num_threads(before)
+    """
+    _kernels.set_process_threads(_count("set_num_threads", n))
+
+
+def get_num_threads() -> int:
+    """Return how many threads a large call made now by this thread may use.
+
+    Examples
+    --------
+    >>> import fastact
+    >>> fastact.get_num_threads() >= 1
+    True
+    """
+    return _kernels.num_threads()
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Limit the calling thread's fastact calls to `n` threads inside a ``with`` block.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Examples
+    --------
+    >>> import fastact
+    >>> with fastact.threads(1):
+    ...     fastact.get_num_threads()
+    1
+    """
+    before = _kernels.set_thread_threads(_count("threads", n))
+    try:
+        yield
+    finally:
+        _kernels.set_thread_threads(before)
+
+
+def _count(name: str, n: int) -> int:
+    try:
+        count = operator.index(n)
+    except TypeError:
+        raise TypeError(f"{name}: n is of type {type(n).__name__}, expected int") from None
+    if not 1 <= count <= 4096:
+        raise ValueError(f"{name}: n is {count}, expected 1 to 4096")
+    return count
+
+
+def _environment(variable: str) -> int | None:
+    """The first number of an environment variable (OpenMP allows a list, one per nesting level), if it is one."""
+    text = os.environ.get(variable, "").split(",")[0].strip()
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float | None:
+    """CPUs that the tightest CPU quota of this process's cgroups (version 1 or 2) allows, None if there is none."""
+    found: list[float] = []
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, quota = root, _quota_v2
+        elif "cpu" in controllers.split(","):
+            base, quota = root / "cpu", _quota_v1
+        else:
+            continue
+        # Inside a container the path is the host's, and the mount shows the container's own group at its root.
+        inner = base / path.lstrip("/")
+        for folder in (inner, *inner.parents):
+            if (value := quota(folder)) is not None:
+                found.append(value)
+            if folder == base:
+                break
+    return min(found, default=None)
+
+
+def _quota_v2(folder: Path) -> float | None:
+    try:
+        limit, period = (folder / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if limit == "max" else int(limit) / int(period)
+
+
+def _quota_v1(folder: Path) -> float | None:
+    try:
+        limit = int((folder / "cpu.cfs_quota_us").read_text())
+        return limit / int((folder / "cpu.cfs_period_us").read_text()) if limit > 0 else None
+    except (OSError, ValueError):
+        return None
+
+
+def _start() -> None:
+    """Sets this process's default; called once, at import."""
+    omp = _environment("OMP_NUM_THREADS")
+    _kernels.set_omp_default(omp or _kernels.omp_num_procs())
+    chosen = _environment("FASTACT_NUM_THREADS")
+    if chosen is None:
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        quota = cgroup_cpus()
+        chosen = max(1, min(omp or cpus, cpus, int(quota) if quota is not None else cpus))
+    _kernels.set_process_threads(min(chosen, 4096))

@@ -1,0 +1,90 @@
+"""Builds the one extension: _kernels.pyx once, _core.c once per instruction set (see docs/design.md)."""
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from glob import glob
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# Everything but the first line is there because gcc vectorises the kernels only with it, or to keep every bit the same
+# in body, tail and scalar code; docs/design.md has the measurements.
+FLAGS = ["-O3", "-g0", "-fvisibility=hidden", "-fno-lto", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
+KERNEL_FLAGS = [["-fopenmp-simd"], ["-funroll-loops", "--param", "max-unroll-times=2"]]
+
+# Best last. A name here is what FASTACT_ISA takes.
+ISAS = {
+    "x86_64": {
+        "baseline": ["-march=x86-64", "-mtune=generic"],
+        "avx2": ["-march=x86-64-v3"],
+        "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    },
+    "aarch64": {"neon": []},
+}
+ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+OPENMP = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
+OPENMP_TEST = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+
+
+def machine() -> str:
+    name = sysconfig.get_platform().rsplit("-", 1)[-1].lower()
+    return ALIASES.get(name, name)
+
+
+class BuildPerIsa(build_ext):
+    """Compiles _core.c into one object per instruction set and links all of them into the extension."""
+
+    def accepts(self, flags: list[str], link: list[str] | None = None, text: str = "int main(void) { return 0; }\n") -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(text)
+            command = [*self.compiler.compiler_so, "-Werror", *flags, "-c", str(source), "-o", f"{folder}/probe.o"]
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                return False
+            if link is None:
+                return True
+            command = [*self.compiler.linker_exe, f"{folder}/probe.o", *link, "-o", f"{folder}/probe"]
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def build_extension(self, ext: Extension) -> None:
+        if self.compiler.compiler_type != "unix":
+            sys.exit("fastact needs gcc or clang: set CC, or build under WSL or MinGW-w64")
+        openmp = next(((c, li) for c, li in OPENMP if self.accepts(c, li, OPENMP_TEST)), ([], []))
+        if not openmp[0]:
+            self.warn("no OpenMP found: building a serial fastact")
+        kernel_flags = [flag for group in KERNEL_FLAGS if self.accepts(group) for flag in group]
+        known = ISAS.get(machine(), {"baseline": []})
+        isas = {name: flags for name, flags in known.items() if self.accepts(flags)}
+        for name in known.keys() - isas.keys():
+            self.warn(f"the compiler does not know the flags of {name}: building without")
+
+        def compile_core(isa: str) -> list[str]:
+            return self.compiler.compile(
+                ["fastact/_core.c"], output_dir=os.path.join(self.build_temp, isa), macros=[("FA_ISA", isa)],
+                include_dirs=["include"], extra_postargs=FLAGS + kernel_flags + isas[isa], depends=ext.depends)
+
+        with ThreadPoolExecutor() as pool:
+            objects = [o for of_isa in pool.map(compile_core, isas) for o in of_isa]
+        ext.extra_objects = objects
+        ext.define_macros.append(("FA_ISAS", " ".join(f"FA_EACH({isa})" for isa in isas)))
+        ext.extra_compile_args = FLAGS + openmp[0]
+        ext.extra_link_args = openmp[1]
+        super().build_extension(ext)
+
+
+kernels = Extension(
+    "fastact._kernels",
+    ["fastact/_kernels.pyx", "fastact/_limits.c"],
+    include_dirs=["include", "fastact", numpy.get_include()],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")],
+    depends=[*glob("include/fastact/*"), *glob("fastact/*.pxi"), "fastact/_core.c", "fastact/_runtime.h"],
+)
+
+setup(ext_modules=cythonize([kernels]), cmdclass={"build_ext": BuildPerIsa})
