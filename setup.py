@@ -1,11 +1,9 @@
 """Builds the one extension: _kernels.pyx once, _core.c once per instruction set (see docs/design.md)."""
-import os
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from glob import glob
 from pathlib import Path
 
 import numpy
@@ -30,6 +28,7 @@ ISAS = {
 ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 OPENMP = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
+TRIVIAL = "int main(void) { return 0; }\n"
 OPENMP_TEST = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
 
@@ -41,7 +40,8 @@ def machine() -> str:
 class BuildPerIsa(build_ext):
     """Compiles _core.c into one object per instruction set and links all of them into the extension."""
 
-    def accepts(self, flags: list[str], link: list[str] | None = None, text: str = "int main(void) { return 0; }\n") -> bool:
+    def accepts(self, flags: list[str], link: list[str] | None = None, text: str = TRIVIAL) -> bool:
+        """Whether the compiler takes these flags (and links with those of `link`)."""
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.c")
             source.write_text(text)
@@ -67,7 +67,7 @@ class BuildPerIsa(build_ext):
 
         def compile_core(isa: str) -> list[str]:
             return self.compiler.compile(
-                ["fastact/_core.c"], output_dir=os.path.join(self.build_temp, isa), macros=[("FA_ISA", isa)],
+                ["fastact/_core.c"], output_dir=f"{self.build_temp}/{isa}", macros=[("FA_ISA", isa)],
                 include_dirs=["include"], extra_postargs=FLAGS + kernel_flags + isas[isa], depends=ext.depends)
 
         with ThreadPoolExecutor() as pool:
@@ -84,7 +84,8 @@ kernels = Extension(
     ["fastact/_kernels.pyx", "fastact/_limits.c"],
     include_dirs=["include", "fastact", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")],
-    depends=[*glob("include/fastact/*"), *glob("fastact/*.pxi"), "fastact/_core.c", "fastact/_runtime.h"],
+    depends=[str(path) for folder in ("include/fastact", "fastact") for path in sorted(Path(folder).iterdir())
+             if path.suffix in {".h", ".def", ".pxi"} or path.name == "_core.c"],
 )
 
 setup(ext_modules=cythonize([kernels]), cmdclass={"build_ext": BuildPerIsa})

@@ -48,7 +48,7 @@ def explain(name: str, operands: tuple[Any, ...], error: Exception) -> NoReturn:
 
 def supported(dtype: np.dtype[Any]) -> bool:
     """Whether float16, float32 or float64 can hold this dtype by NumPy's safe casting."""
-    return dtype.kind in "biuf" and np.can_cast(dtype, np.float64) or dtype.kind in "iu"
+    return dtype.kind in "iu" or (dtype.kind in "bf" and np.can_cast(dtype, np.float64))
 
 
 def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -59,7 +59,7 @@ def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64)
 
 
-def as_floats(name: str, argument: str, x: ArrayLike, dtype: DTypeLike = None) -> NDArray[Any]:
+def as_floats(name: str, argument: str, x: ArrayLike, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """`x` as an aligned native array of float16, float32 or float64 (or of `dtype`), copied only if it must be."""
     array = np.asarray(x)
     if not supported(array.dtype):

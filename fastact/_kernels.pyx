@@ -10,9 +10,8 @@ Design in short
 The elementwise maps are in _map.pxi, rows in _rows.pxi, pointwise losses in _losses.pxi.
 """
 from cython.parallel cimport prange
-from libc.stdint cimport int64_t, uint8_t, uint16_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset, strcmp
+from libc.stdint cimport uint16_t
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 from cpython.float cimport PyFloat_CheckExact
@@ -25,7 +24,8 @@ cnp.import_umath()
 
 
 cdef extern from "_runtime.h" nogil:
-    enum: FA_NMAPS, FA_NDTYPES, FA_GROUP, FA_KIND_ACTIVATION, FA_KIND_GATED, FA_F32, FA_F64, FA_SCALAR_PARAMS, FA_ARRAY_PARAMS
+    enum: FA_NMAPS, FA_NDTYPES, FA_GROUP, FA_KIND_ACTIVATION, FA_KIND_GATED
+    enum: FA_F32, FA_F64, FA_SCALAR_PARAMS, FA_ARRAY_PARAMS
     ctypedef void (*fa_map_fn)(size_t n, char *const *args, const double *params) noexcept nogil
     ctypedef struct fa_map_info:
         const char *name
@@ -99,7 +99,7 @@ cdef const fa_table *table = NULL
 
 def available_isas():
     """Names of the compiled ISAs that this CPU runs, best last."""
-    return [fa_table_at(i).isa.decode() for i in range(fa_table_count()) if fa_isa_runs(fa_table_at(i).isa)]
+    return [isa for isa in compiled_isas() if fa_isa_runs(isa.encode())]
 
 
 def compiled_isas():
@@ -117,7 +117,7 @@ def use_isa(str name):
     global table
     cdef int i
     if name not in available_isas():
-        raise ValueError(f"FASTACT_ISA: expected one of {available_isas()} (what this build and CPU can run), got {name!r}")
+        raise ValueError(f"FASTACT_ISA: expected one of {available_isas()} (what this build runs on this CPU), got {name!r}")
     for i in range(fa_table_count()):
         if fa_table_at(i).isa.decode() == name:
             table = fa_table_at(i)

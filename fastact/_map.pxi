@@ -257,7 +257,7 @@ cdef inline bint fast_output(object out, int dtype, map_job *job, cnp.ndarray x,
 
 
 def apply(int id, tuple operands, out, dict kwargs):
-    """Map number `id` on its operands (tensors, then parameters): straight to the kernel if all is plain, else by its ufunc."""
+    """Map number `id` on its operands (tensors, then parameters): to the kernel if all is plain, else by its ufunc."""
     cdef const fa_map_info *info = &fa_maps[id]
     cdef map_job job
     cdef cnp.ndarray x

@@ -14,7 +14,8 @@ from fastact import _kernels
 def set_num_threads(n: int) -> None:
     """Set how many threads fastact may use in this process.
 
-    The number is honoured even above the CPU count. Results do not depend on it. Small calls stay serial whatever it is.
+    The number is honoured even above the CPU count. Results do not depend on it, and small
+    calls stay serial.
 
     Parameters
     ----------

@@ -113,5 +113,5 @@ def prelu_grad(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike, /) -> tuple[Any, A
     shape = np.shape(alpha)
     full = np.multiply(dy, np.minimum(x, 0), dtype=np.result_type(dx))
     extra = full.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(extra + d for d, size in enumerate(shape) if size == 1 and full.shape[extra + d] != 1)
+    axes = (*range(extra), *(extra + d for d, size in enumerate(shape) if size == 1))
     return dx, full.sum(axis=axes, dtype=np.float64).astype(full.dtype).reshape(shape)

@@ -16,4 +16,4 @@ from __future__ import annotations
 from fastact import _kernels
 
 globals().update(_kernels.UFUNCS)
-__all__ = sorted(_kernels.UFUNCS)  # noqa: PLE0605
+__all__ = sorted(_kernels.UFUNCS)
