@@ -10,6 +10,7 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 # Everything but the first line is there because gcc vectorises the kernels only with it, or to keep every bit the same
 # in body, tail and scalar code; docs/design.md has the measurements.
@@ -56,6 +57,8 @@ class BuildPerIsa(build_ext):
     def build_extension(self, ext: Extension) -> None:
         if self.compiler.compiler_type != "unix":
             sys.exit("fastact needs gcc or clang: set CC, or build under WSL or MinGW-w64")
+        if not self.force and not newer_group([*ext.sources, *ext.depends], self.get_ext_fullpath(ext.name)):
+            return
         openmp = next(((c, li) for c, li in OPENMP if self.accepts(c, li, OPENMP_TEST)), ([], []))
         if not openmp[0]:
             self.warn("no OpenMP found: building a serial fastact")

@@ -57,7 +57,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         return config
     for key, value in config.items():
         if isinstance(value, dict):
-            value = f"{value['in_use']} (available: {', '.join(value['available'])}; compiled: {', '.join(value['compiled'])})"
+            value = "; ".join(f"{k} {v if isinstance(v, str) else ', '.join(v)}" for k, v in value.items())
         print(f"{key + ':':<10} {value}")
     return None
 

@@ -117,7 +117,7 @@ def use_isa(str name):
     global table
     cdef int i
     if name not in available_isas():
-        raise ValueError(f"FASTACT_ISA: expected one of {available_isas()} (what this build runs on this CPU), got {name!r}")
+        raise ValueError(f"FASTACT_ISA: expected one of {available_isas()} (this build on this CPU), got {name!r}")
     for i in range(fa_table_count()):
         if fa_table_at(i).isa.decode() == name:
             table = fa_table_at(i)
