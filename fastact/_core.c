@@ -9,6 +9,7 @@
 #include "fastact/template.h"
 
 #include "fastact/half.h"
+#include "fastact/stream.h"
 
 
 #define JOIN_(a, b) a##b
@@ -28,4 +29,5 @@ FA_HIDDEN const fa_table JOIN(fa_table_, FA_ISA) = {
     },
     .half_to_float = half_to_float,
     .float_to_half = float_to_half,
+    FA_STREAM_ENTRIES
 };

@@ -35,6 +35,8 @@ cdef extern from "_runtime.h" nogil:
         fa_map_fn map[FA_NMAPS][FA_NDTYPES][2]
         void (*half_to_float)(size_t n, const uint16_t *h, float *f) noexcept nogil
         void (*float_to_half)(size_t n, const float *f, uint16_t *h) noexcept nogil
+        void (*stream)(char *to, const char *source, size_t nbytes) noexcept nogil
+        void (*stream_end)() noexcept nogil
     const fa_map_info fa_maps[FA_NMAPS]
     const double fa_cost_ns[]
     ctypedef struct fa_fp:
@@ -45,6 +47,7 @@ cdef extern from "_runtime.h" nogil:
     const fa_table *fa_table_at(int i)
     int fa_isa_runs(const char *isa)
     int fa_watch_forks()
+    size_t fa_last_level_cache()
     int fa_openmp_version()
     int fa_omp_num_procs()
     int fa_threads()

@@ -75,6 +75,8 @@ typedef struct {
     fa_map_fn map[FA_NMAPS][FA_NDTYPES][2];     /* [id][dtype][fa_param_form]; without parameters both forms are one */
     void (*half_to_float)(size_t n, const uint16_t *h, float *f);
     void (*float_to_half)(size_t n, const float *f, uint16_t *h);
+    void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */
+    void (*stream_end)(void);
 } fa_table;
 
 #endif
