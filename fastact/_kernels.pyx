@@ -47,7 +47,6 @@ cdef extern from "_runtime.h" nogil:
     const fa_table *fa_table_at(int i)
     int fa_isa_runs(const char *isa)
     int fa_watch_forks()
-    size_t fa_last_level_cache()
     int fa_openmp_version()
     int fa_omp_num_procs()
     int fa_threads()

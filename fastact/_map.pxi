@@ -8,7 +8,13 @@ cdef enum:
     BLOCK = 512          # elements of a gathered block: 5 operands of float64 stay in a 32 KiB L1
     STREAM = 4096        # bytes of a block on its way past the caches; 1, 2, 8 and 16 KiB were 4 to 20 % slower
 
-cdef Py_ssize_t streams_above = 2 * <Py_ssize_t>fa_last_level_cache()
+cdef Py_ssize_t streams_above = 0
+
+
+def set_last_level_cache(Py_ssize_t nbytes):
+    """From twice this on, results are stored past the caches; 0: never."""
+    global streams_above
+    streams_above = 2 * nbytes
 
 
 cdef struct map_job:
@@ -44,7 +50,7 @@ cdef void map_stream(map_job *job, char **arg, Py_ssize_t n) noexcept nogil:
     cdef char buffer[STREAM + FA_GROUP]
     cdef char *aligned = buffer + (-<size_t>buffer & (FA_GROUP - 1))
     cdef char *out
-    cdef Py_ssize_t count = min(n, (-<size_t>arg[job.inputs] & (FA_GROUP - 1)) // job.itemsize)
+    cdef Py_ssize_t count = min(n, <Py_ssize_t>(-<size_t>arg[job.inputs] & (FA_GROUP - 1)) // job.itemsize)
     cdef int k
     map_block(job, arg, count)
     while True:

@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 #include <time.h>
-#include <unistd.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -72,17 +71,6 @@ typedef fenv_t fa_fp;
 static inline fa_fp fa_fp_enter(void) { fenv_t saved; fegetenv(&saved); fesetenv(FE_DFL_ENV); return saved; }
 static inline void fa_fp_leave(fa_fp saved) { fesetenv(&saved); }
 #endif
-
-/* Bytes of the last-level cache, 0 if the machine does not say. */
-static size_t fa_last_level_cache(void)
-{
-#if defined(__x86_64__) && defined(_SC_LEVEL3_CACHE_SIZE)
-    const long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    return bytes > 0 ? (size_t)bytes : 0;
-#else
-    return 0;
-#endif
-}
 
 /* ---- fork: libgomp hangs in a child whose parent had a team, so such a child stays serial ---- */
 static volatile int fa_team_exists, fa_serial_child;

@@ -131,8 +131,18 @@ def _quota_v1(folder: Path) -> float | None:
         return None
 
 
+def last_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int:
+    """Bytes of the last-level cache, 0 if unknown. Not from sysconf: glibc adds up all of an AMD socket's."""
+    try:
+        sizes = [(level / "size").read_text().strip() for level in folder.glob("index[0-9]*")]
+    except OSError:
+        return 0
+    return max((int(size[:-1]) * 1024 for size in sizes if size.endswith("K")), default=0)
+
+
 def _start() -> None:
-    """Sets this process's default; called once, at import."""
+    """Sets what depends on this machine and process; called once, at import."""
+    _kernels.set_last_level_cache(last_level_cache())
     omp = _environment("OMP_NUM_THREADS")
     _kernels.set_omp_default(omp or _kernels.omp_num_procs())
     chosen = _environment("FASTACT_NUM_THREADS")
