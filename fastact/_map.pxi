@@ -50,7 +50,8 @@ cdef void map_stream(map_job *job, char **arg, Py_ssize_t n) noexcept nogil:
     cdef char buffer[STREAM + FA_GROUP]
     cdef char *aligned = buffer + (-<size_t>buffer & (FA_GROUP - 1))
     cdef char *out
-    cdef Py_ssize_t count = min(n, <Py_ssize_t>(-<size_t>arg[job.inputs] & (FA_GROUP - 1)) // job.itemsize)
+    cdef Py_ssize_t to_line = -<size_t>arg[job.inputs] & (FA_GROUP - 1)
+    cdef Py_ssize_t count = min(n, to_line // job.itemsize)
     cdef int k
     map_block(job, arg, count)
     while True:
