@@ -8,6 +8,7 @@ cdef enum:
     BLOCK = 512          # elements of a gathered block: 5 operands of float64 stay in a 32 KiB L1
     STREAM = 4096        # bytes of a block on its way past the caches; 1, 2, 8 and 16 KiB were 4 to 20 % slower
 
+cdef double GATHER_NS = 1.0          # gathering, converting and scattering an element, roughly
 cdef Py_ssize_t streams_above = 0
 
 
@@ -88,8 +89,8 @@ cdef void map_run(map_job *job, int cost) noexcept nogil:
     cdef Py_ssize_t lanes = FA_GROUP // job.itemsize
     cdef char *out = job.arg[job.inputs]
     cdef int k
-    # Past twice the last-level cache nothing of the result would be found there again, and storing past the caches saves
-    # reading it first: relu of 2^24 float32 takes 2.3 ms instead of 2.7; at 2^22 (all in cache) it would lose 1.7x.
+    # Past twice the last-level cache nothing of the result would be found there again, and storing past the caches
+    # saves reading it first: relu of 2^24 float32 takes 2.2 ms instead of 2.6; at 2^22 (in cache) it would lose 1.7x.
     job.stream = table.stream != NULL and 0 < streams_above <= job.n * job.itemsize * job.args \
         and job.args == job.inputs + 1 and <size_t>out % job.itemsize == 0
     for k in range(job.inputs):
@@ -154,77 +155,95 @@ cdef double scalar_at(const char *p, int dtype) noexcept nogil:
     return single[0]
 
 
-cdef void buffered_loop(map_job *job, char **args, const cnp.npy_intp *steps, int dtype) noexcept nogil:
-    """Strided or half-precision operands: gather a block, run, scatter."""
+cdef struct strided_job:
+    map_job map                      # pointers and sizes of the elements as they lie
+    cnp.npy_intp step[MAX_ARGS]
+    bint half
+    Py_ssize_t block
+
+
+cdef void strided_task(void *job_, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Strided or half-precision operands; units are blocks: gather one, run, scatter."""
+    cdef strided_job *job = <strided_job *>job_
     cdef char buffer[MAX_ARGS][BLOCK * 8]
     cdef uint16_t half[BLOCK]
     cdef char *at[MAX_ARGS]
-    cdef Py_ssize_t i, count, group, block = BLOCK
-    cdef Py_ssize_t itemsize = 2 if dtype == HALF else job.itemsize
+    cdef char *p
+    cdef Py_ssize_t b, i, count, group, itemsize = job.map.itemsize
     cdef int k
-    for k in range(job.args):
+    for k in range(job.map.args):
         at[k] = buffer[k]
-        if k >= job.inputs and steps[k] == 0:
-            block = 1                # a reduction over the ufunc: each element reads what the one before wrote
-    i = 0
-    while i < job.n:
-        count = min(block, job.n - i)
+    for b in range(begin, end):
+        i = b * job.block
+        count = min(job.block, job.map.n - i)
         group = (count + 15) & ~15
-        for k in range(job.inputs):
-            if dtype == HALF:
+        for k in range(job.map.inputs):
+            p = job.map.arg[k] + i * job.step[k]
+            if job.half:
                 memset(half, 0, group * 2)
-                gather(<char *>half, args[k] + i * steps[k], steps[k], count, 2)
+                gather(<char *>half, p, job.step[k], count, 2)
                 table.half_to_float(group, half, <float *>buffer[k])
             else:
                 memset(buffer[k] + count * itemsize, 0, (group - count) * itemsize)
-                gather(buffer[k], args[k] + i * steps[k], steps[k], count, itemsize)
-        job.fn(group, at, job.param)
-        for k in range(job.inputs, job.args):
-            if dtype == HALF:
+                gather(buffer[k], p, job.step[k], count, itemsize)
+        job.map.fn(group, at, job.map.param)
+        for k in range(job.map.inputs, job.map.args):
+            p = job.map.arg[k] + i * job.step[k]
+            if job.half:
                 table.float_to_half(group, <float *>buffer[k], half)
-                scatter(args[k] + i * steps[k], steps[k], <char *>half, count, 2)
+                scatter(p, job.step[k], <char *>half, count, 2)
             else:
-                scatter(args[k] + i * steps[k], steps[k], buffer[k], count, itemsize)
-        i += count
+                scatter(p, job.step[k], buffer[k], count, itemsize)
+
+
+cdef bint is_sequential(strided_job *job) noexcept nogil:
+    """Whether an element may read what the one before wrote: only in reduce and accumulate, NumPy copies otherwise."""
+    cdef Py_ssize_t apart
+    cdef int i, k
+    for k in range(job.map.inputs, job.map.args):
+        if job.step[k] == 0:
+            return True
+        for i in range(job.map.inputs):
+            apart = job.map.arg[k] - job.map.arg[i]
+            if apart != 0 and apart == job.step[i]:
+                return True
+    return False
 
 
 cdef void map_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *steps, void *data_) noexcept nogil:
     """The inner loop of every elementwise ufunc: operands are the tensors, the parameters, the outputs."""
     cdef loop_data *data = <loop_data *>data_
     cdef const fa_map_info *info = &fa_maps[data.id]
-    cdef int inputs = info.tensors + info.params, args_count = inputs + info.outputs, k, kept = 0
+    cdef int inputs = info.tensors + info.params, k, kept = 0
     cdef int dtype = FA_F32 if data.dtype == HALF else data.dtype
     cdef bint contiguous = data.dtype != HALF, scalars = True
-    cdef char *arg[MAX_ARGS]
-    cdef cnp.npy_intp step[MAX_ARGS]
-    cdef map_job job
-    cdef fa_fp saved
-    job.n = dims[0]
-    job.itemsize = 8 if dtype == FA_F64 else 4
-    if job.n == 0:
+    cdef strided_job job
+    job.map.n = dims[0]
+    job.map.itemsize = 8 if dtype == FA_F64 else 4
+    job.half = data.dtype == HALF
+    if job.map.n == 0:
         return
     for k in range(info.tensors, inputs):
-        scalars = scalars and (steps[k] == 0 or job.n == 1)
+        scalars = scalars and (steps[k] == 0 or job.map.n == 1)
     if scalars:
         for k in range(info.params):
-            job.param[k] = scalar_at(args[info.tensors + k], data.dtype)
-    for k in range(args_count):
+            job.map.param[k] = scalar_at(args[info.tensors + k], data.dtype)
+    for k in range(inputs + info.outputs):
         if scalars and info.tensors <= k < inputs:
             continue
-        arg[kept] = args[k]
-        step[kept] = steps[k]
-        job.arg[kept] = args[k]
-        contiguous = contiguous and (steps[k] == job.itemsize or job.n == 1)
+        job.map.arg[kept] = args[k]
+        job.step[kept] = steps[k]
+        contiguous = contiguous and (steps[k] == job.map.itemsize or job.map.n == 1)
         kept += 1
-    job.args = kept
-    job.inputs = kept - info.outputs
-    job.fn = table.map[data.id][dtype][FA_SCALAR_PARAMS if scalars else FA_ARRAY_PARAMS]
-    if contiguous:
-        map_run(&job, info.cost)
+    job.map.args = kept
+    job.map.inputs = kept - info.outputs
+    job.map.fn = table.map[data.id][dtype][FA_SCALAR_PARAMS if scalars else FA_ARRAY_PARAMS]
+    job.block = 1 if is_sequential(&job) else BLOCK
+    if contiguous and job.block > 1:
+        map_run(&job.map, info.cost)
     else:
-        saved = fa_fp_enter()
-        buffered_loop(&job, arg, step, data.dtype)
-        fa_fp_leave(saved)
+        run(strided_task, &job, (job.map.n + job.block - 1) // job.block,
+            1 if job.block == 1 else fa_parts(job.map.n * (fa_cost_ns[info.cost] + GATHER_NS)))
 
 
 cdef make_ufunc(int id):
