@@ -27,6 +27,7 @@ FA_HIDDEN const fa_table JOIN(fa_table_, FA_ISA) = {
 #define FA_GATED(name, activation, derivative, cost) SCALAR(name) SCALAR(name##_grad)
 #include "fastact/ops.def"
     },
+    .loss_blocks = {loss_blocks_f32, loss_blocks_f64},
     .half_to_float = half_to_float,
     .float_to_half = float_to_half,
     FA_STREAM_ENTRIES

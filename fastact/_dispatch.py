@@ -5,6 +5,7 @@ Every text says which function and argument, what was expected, and what came.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, NoReturn, TypedDict
 
 import numpy as np
@@ -59,6 +60,22 @@ def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64)
 
 
+def as_operand(name: str, argument: str, x: ArrayLike) -> NDArray[Any] | float:
+    """`x` as an array of a supported dtype; a Python number as it is, for it has no dtype of its own (NEP 50)."""
+    if type(x) in (bool, int, float):
+        return x  # type: ignore[return-value]
+    graph = getattr(x, "__dask_graph__", None)
+    if graph is not None and graph() is not None:
+        raise TypeError(
+            f"{name}: {argument} is a Dask collection, expected a NumPy array: compute the loss of each block with"
+            " dask.array.map_blocks (recipe in docs/losses.md)"
+        )
+    array = np.asarray(x)
+    if not supported(array.dtype):
+        raise TypeError(f"{name}: {argument} has dtype {array.dtype}, expected {SUPPORTED}")
+    return array
+
+
 def as_floats(name: str, argument: str, x: ArrayLike, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """`x` as an aligned native array of float16, float32 or float64 (or of `dtype`), copied only if it must be."""
     array = np.asarray(x)
@@ -85,3 +102,17 @@ def check_choice(name: str, argument: str, value: Any, choices: tuple[str, ...])
     """Raises ValueError unless `value` is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name}: {argument} is {value!r}, expected one of {', '.join(map(repr, choices))}")
+
+
+def check_number(
+    name: str, argument: str, value: Any, low: float, high: float, expected: str, *, strict: bool = False
+) -> float:
+    """`value` as a float if it is a finite real number from `low` (above it if `strict`) to `high`."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, Real):
+        raise TypeError(f"{name}: {argument} is of type {type(value).__name__}, expected {expected}")
+    number = float(value)
+    if not (low <= number <= high) or (strict and number == low) or number in (np.inf, -np.inf):
+        raise ValueError(f"{name}: {argument} is {value}, expected {expected}")
+    return number

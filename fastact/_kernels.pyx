@@ -11,6 +11,7 @@ The elementwise maps are in _map.pxi, rows in _rows.pxi, pointwise losses in _lo
 """
 from cython.parallel cimport prange
 from libc.stdint cimport uint16_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
@@ -33,11 +34,31 @@ cdef extern from "_runtime.h" nogil:
     ctypedef struct fa_table:
         const char *isa
         fa_map_fn map[FA_NMAPS][FA_NDTYPES][2]
+        void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
         void (*half_to_float)(size_t n, const uint16_t *h, float *f) noexcept nogil
         void (*float_to_half)(size_t n, const float *f, uint16_t *h) noexcept nogil
         void (*stream)(char *to, const char *source, size_t nbytes) noexcept nogil
         void (*stream_end)() noexcept nogil
     const fa_map_info fa_maps[FA_NMAPS]
+    enum: FA_NLOSSES, FA_LOSS_BLOCK
+    ctypedef struct fa_loss_info:
+        const char *name
+        int differentiable, tensors, params, cost
+    const fa_loss_info fa_losses[FA_NLOSSES]
+    ctypedef struct fa_operand:
+        const char *data
+        Py_ssize_t step, column_step
+        size_t period
+    ctypedef struct fa_loss_job:
+        int loss
+        size_t n, columns
+        fa_operand in_ "in"[3]
+        fa_operand weight
+        const double *params
+        double scale
+        char *each
+        char *grad
+        double *partial
     const double fa_cost_ns[]
     ctypedef struct fa_fp:
         pass
@@ -164,3 +185,4 @@ if fa_watch_forks():
     raise ImportError("fastact: pthread_atfork failed, a forked process could hang")
 
 include "_map.pxi"
+include "_losses.pxi"

@@ -69,10 +69,55 @@ static const double fa_cost_ns[] = {0.1, 0.25, 0.6};
 
 enum fa_param_form { FA_SCALAR_PARAMS, FA_ARRAY_PARAMS };
 
+/* Pointwise losses, then what fastact.metrics sums beside them. */
+enum fa_loss_id {
+#define FA_LOSS(name, tensors, params, cost) FA_##name,
+#define FA_MEASURE(name, tensors, params, cost) FA_##name,
+#include "fastact/ops.def"
+    FA_NLOSSES
+};
+
+typedef struct {
+    const char *name;
+    int differentiable;          /* 0: no gradient kernel */
+    int tensors, params;
+    int cost;                    /* fa_cost */
+} fa_loss_info;
+
+#ifdef FA_MAP_FACTS
+static const fa_loss_info fa_losses[FA_NLOSSES] = {
+#define FA_LOSS(name, tensors, params, cost) {#name, 1, tensors, params, FA_##cost},
+#define FA_MEASURE(name, tensors, params, cost) {#name, 0, tensors, params, FA_##cost},
+#include "fastact/ops.def"
+};
+#endif
+
+/* A loss is summed in blocks of this many elements of one column. */
+#define FA_LOSS_BLOCK 2048
+
+/* Element i of a column: data + (i % period) * step + column * column_step, in bytes; period 0: no repetition. */
+typedef struct {
+    const char *data;
+    ptrdiff_t step, column_step;
+    size_t period;
+} fa_operand;
+
+typedef struct {
+    int loss;                    /* fa_loss_id */
+    size_t n, columns;           /* elements per column */
+    fa_operand in[3], weight;    /* weight.data NULL: none */
+    const double *params;
+    double scale;                /* of the gradient */
+    char *each, *grad;           /* contiguous outputs of one column, or NULL; grad may be a contiguous tensor of `in` */
+    double *partial;             /* two per block: sum of (weighted) losses, sum of weights */
+} fa_loss_job;
+
 /* All kernels of one ISA. */
 typedef struct {
     const char *isa;
     fa_map_fn map[FA_NMAPS][FA_NDTYPES][2];     /* [id][dtype][fa_param_form]; without parameters both forms are one */
+    /* Blocks first..last-1 of a job; block b is block b / columns of column b % columns. */
+    void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
     void (*half_to_float)(size_t n, const uint16_t *h, float *f);
     void (*float_to_half)(size_t n, const float *f, uint16_t *h);
     void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */

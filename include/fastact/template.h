@@ -3,3 +3,5 @@
 #include "fastact/vecmath.h"
 #include "fastact/activations.h"
 #include "fastact/loops.h"
+#include "fastact/losses.h"
+#include "fastact/loss_loops.h"

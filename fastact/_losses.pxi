@@ -1,0 +1,153 @@
+# The pointwise losses: sums, elements, gradients. Included by _kernels.pyx.
+#
+# A job is cut into blocks of FA_LOSS_BLOCK elements; each leaves its sums in `partial`, which are added in a fixed tree:
+# the same bits for any number of threads.
+
+LOSSES = [{"name": fa_losses[i].name.decode(), "differentiable": bool(fa_losses[i].differentiable),
+           "tensors": fa_losses[i].tensors, "params": fa_losses[i].params, "cost": fa_losses[i].cost}
+          for i in range(FA_NLOSSES)]       # the list of losses, for everything outside this module
+
+cdef enum: LOCAL_PARTIALS = 64              # below 131 072 elements no memory is asked for
+
+
+cdef struct loss_call:
+    fa_loss_job job
+    void (*blocks)(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
+
+
+cdef void loss_task(void *call_, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef loss_call *call = <loss_call *>call_
+    call.blocks(&call.job, begin, end)
+
+
+cdef double tree_sum(double *a, Py_ssize_t n, Py_ssize_t step) noexcept nogil:
+    """Sum of a[0], a[step], ... (n of them) by pairs; overwrites them."""
+    cdef Py_ssize_t i, pairs
+    if n == 0:
+        return 0
+    while n > 1:
+        pairs = n // 2
+        for i in range(pairs):
+            a[i * step] = a[2 * i * step] + a[(2 * i + 1) * step]
+        if n & 1:
+            a[pairs * step] = a[(n - 1) * step]
+        n = pairs + (n & 1)
+    return a[0]
+
+
+cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept nogil:
+    """Runs the job; sums: per column the sum of the losses and of the weights. False: no memory."""
+    cdef double local[2 * LOCAL_PARTIALS]
+    cdef Py_ssize_t columns = call.job.columns, c
+    cdef Py_ssize_t deep = (call.job.n + FA_LOSS_BLOCK - 1) // FA_LOSS_BLOCK, blocks = deep * columns
+    cdef double ns = call.job.n * columns * fa_cost_ns[fa_losses[id].cost] * (2 if dtype == FA_F64 else 1)
+    call.job.loss = id
+    call.blocks = table.loss_blocks[dtype]
+    call.job.partial = &local[0]
+    if blocks > LOCAL_PARTIALS:
+        call.job.partial = <double *>malloc(2 * blocks * sizeof(double))
+        if call.job.partial == NULL:
+            return False
+    run(loss_task, call, blocks, fa_parts(ns))
+    for c in range(columns):
+        sums[2 * c] = tree_sum(call.job.partial + 2 * c, deep, 2 * columns)
+        sums[2 * c + 1] = tree_sum(call.job.partial + 2 * c + 1, deep, 2 * columns)
+    if call.job.partial != &local[0]:
+        free(call.job.partial)
+    return True
+
+
+def plain_loss(int id, x, y, tuple params, double scale=1.0, grad=False):
+    """(sum, gradient * scale) of a loss of two tensors if a kernel can take all as it is, else None.
+
+    That is: C-contiguous float32 or float64, one dtype, one shape. grad: False for none, None for a new array, or the
+    array it goes to: x itself, or apart from x and y.
+    """
+    cdef loss_call call
+    cdef double param[4]
+    cdef double sums[2]
+    cdef int dtype = fast_dtype(x), k = 0
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, nbytes
+    cdef bint done
+    if dtype < 0 or fast_dtype(y) != dtype or not same_shape(<cnp.ndarray>x, <cnp.ndarray>y):
+        return None
+    memset(&call, 0, sizeof(call))
+    call.job.n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    call.job.columns = 1
+    call.job.in_[0] = fa_operand(<char *>cnp.PyArray_DATA(<cnp.ndarray>x), itemsize, 0, 0)
+    call.job.in_[1] = fa_operand(<char *>cnp.PyArray_DATA(<cnp.ndarray>y), itemsize, 0, 0)
+    call.job.scale = scale
+    for p in params:
+        param[k] = p
+        k += 1
+    call.job.params = param
+    if grad is None:
+        grad = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(<cnp.ndarray>x), cnp.PyArray_DIMS(<cnp.ndarray>x),
+                                     cnp.PyArray_TYPE(<cnp.ndarray>x))
+        call.job.grad = <char *>cnp.PyArray_DATA(<cnp.ndarray>grad)
+    elif grad is not False:
+        if (fast_dtype(grad) != dtype or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>grad)
+                or not same_shape(<cnp.ndarray>grad, <cnp.ndarray>x)):
+            return None
+        call.job.grad = <char *>cnp.PyArray_DATA(<cnp.ndarray>grad)
+        nbytes = call.job.n * itemsize
+        if (not apart(call.job.grad, <char *>call.job.in_[1].data, nbytes)
+                or not (grad is x or apart(call.job.grad, <char *>call.job.in_[0].data, nbytes))):
+            return None
+    with nogil:
+        done = loss_run(&call, id, dtype, sums)
+    if not done:
+        raise MemoryError()
+    return sums[0], grad
+
+
+cdef fa_operand as_operand(cnp.ndarray a, Py_ssize_t n) noexcept:
+    """0-d: one value for all; 1-d: the elements, repeated if they are fewer than n; 2-d: elements x columns."""
+    cdef fa_operand o
+    cdef int ndim = cnp.PyArray_NDIM(a)
+    o.data = <char *>cnp.PyArray_DATA(a)
+    o.step = cnp.PyArray_STRIDE(a, 0) if ndim else 0
+    o.column_step = cnp.PyArray_STRIDE(a, 1) if ndim == 2 else 0
+    o.period = 1 if ndim == 0 else 0 if cnp.PyArray_DIM(a, 0) >= n else cnp.PyArray_DIM(a, 0)
+    return o
+
+
+def loss_sums(int id, Py_ssize_t n, tuple tensors, weight=None, tuple params=(), each=None, grad=None, double scale=1.0):
+    """Per column the sum of the (weighted) losses and of the weights, as an array of shape (columns, 2).
+
+    All arrays are native float32 or all float64; tensors 0-d, 1-d or (n, columns); weight 0-d or 1-d. each and grad:
+    contiguous, n elements, filled with the (weighted) losses and scale times the (weighted) gradient; one column then.
+    """
+    cdef loss_call call
+    cdef double param[4]
+    cdef cnp.npy_intp shape[2]
+    cdef int k, dtype = FA_F64 if cnp.PyArray_TYPE(<cnp.ndarray?>tensors[0]) == cnp.NPY_DOUBLE else FA_F32
+    cdef Py_ssize_t columns = 1
+    cdef bint done
+    memset(&call, 0, sizeof(call))
+    for k in range(len(params)):
+        param[k] = params[k]
+    for k in range(fa_losses[id].tensors):
+        t = tensors[k]
+        call.job.in_[k] = as_operand(<cnp.ndarray?>t, n)
+        if cnp.PyArray_NDIM(<cnp.ndarray>t) == 2:
+            columns = cnp.PyArray_DIM(<cnp.ndarray>t, 1)
+    if weight is not None:
+        call.job.weight = as_operand(<cnp.ndarray?>weight, n)
+    if each is not None:
+        call.job.each = <char *>cnp.PyArray_DATA(<cnp.ndarray?>each)
+    if grad is not None:
+        call.job.grad = <char *>cnp.PyArray_DATA(<cnp.ndarray?>grad)
+    call.job.n = n
+    call.job.columns = columns
+    call.job.params = param
+    call.job.scale = scale
+    shape[0] = columns
+    shape[1] = 2
+    sums = cnp.PyArray_ZEROS(2, shape, cnp.NPY_DOUBLE, 0)
+    cdef double *to = <double *>cnp.PyArray_DATA(<cnp.ndarray>sums)
+    with nogil:
+        done = loss_run(&call, id, dtype, to)
+    if not done:
+        raise MemoryError()
+    return sums
