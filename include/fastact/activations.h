@@ -1,6 +1,14 @@
-/* activations.h (template): one forward and one derivative formula per operation, in the order of ops.def. */
+/* activations.h (template): one forward and one derivative formula per operation, in the order of ops.def.
+ *
+ * A derivative is the formula in terms of the tensor its gradient is given (y for sigmoid and tanh, x for all others);
+ * where the function kinks it takes the value that api documents. NaN gives NaN: `x != x ? x` where a comparison would
+ * swallow it. "Max error" in ULP is float32 | float64 with FMA; without (baseline) up to 1 more.
+ */
 static inline REAL F(relu)(REAL x) { return C(0.0) > x ? C(0.0) : x; }
 static inline REAL F(relu_d)(REAL x) { return x > C(0.0) ? C(1.0) : x != x ? x : C(0.0); }
+
+static inline REAL F(relu6)(REAL x) { return F(at_most)(F(relu)(x), C(6.0)); }
+static inline REAL F(relu6_d)(REAL x) { return x > C(0.0) && x < C(6.0) ? C(1.0) : x != x ? x : C(0.0); }
 
 static inline REAL F(leaky_relu)(REAL x, REAL a) { return x > C(0.0) ? x : a * x; }
 static inline REAL F(leaky_relu_d)(REAL x, REAL a) { return x > C(0.0) ? C(1.0) : x != x ? x : a; }
@@ -9,10 +17,150 @@ static inline REAL F(prelu)(REAL x, REAL a) { return x > C(0.0) ? x : a * x; }
 static inline REAL F(prelu_d)(REAL x, REAL a) { return x > C(0.0) ? C(1.0) : x != x ? x : a; }
 
 static inline REAL F(elu)(REAL x, REAL alpha) { return x > C(0.0) ? x : alpha * F(expm1_nonpos)(x); }
-static inline REAL F(elu_d)(REAL x, REAL alpha) { return x > C(0.0) ? C(1.0) : F(exp_times)(x, alpha); }
+static inline REAL F(elu_d)(REAL x, REAL alpha) { return x > C(0.0) ? C(1.0) : F(exp_times)(x, C(-0.0), alpha); }
 
-static inline REAL F(sigmoid)(REAL x) { return F(sigmoid_of)(x); }
+/* x/alpha = t + low: its rounding would cost |t| ULP in the derivative. */
+static inline REAL F(quotient_low)(REAL x, REAL alpha, REAL t)
+{
+    if (!FA_HAS_FMA) return C(-0.0);
+    const REAL low = -FMA(t, alpha, -x) / alpha, lo = -LIMIT(one), up = low > lo ? low : lo;
+    return F(at_most)(up, LIMIT(one));
+}
+/* A negative alpha turns the exponential round, so e^t - 1 has to hold for every t. Where it is t itself, x comes back
+ * unscaled (t may be subnormal). */
+static inline REAL F(celu)(REAL x, REAL alpha)
+{
+    const REAL t = x / alpha;
+    const F(reduced) a = F(reduce)(F(at_most)(F(at_least)(t, LIMIT(expm1_lo)), LIMIT(exp_hi)), C(-1.0));
+    const REAL s = F(exp2_of)(a.z), half = FMA(F(expm1_of)(a.r), s, s - C(0.5));
+    return (x >= C(0.0)) | (F(abs)(t) < K(0x1p-26f, 0x1p-55)) ? x : (half + half) * alpha;
+}
+static inline REAL F(celu_d)(REAL x, REAL alpha)
+{
+    const REAL t = x / alpha;
+    return x > C(0.0) ? C(1.0) : F(exp_times)(t, F(quotient_low)(x, alpha, t), C(1.0));
+}
+
+/* scale*x, scale*alpha*(e^x - 1). The product of the two constants as a high and a low part. */
+static inline REAL F(selu)(REAL x)
+{
+    const REAL scale = K(0x1.0cfabep0f, 0x1.0cfabd6a91132p0);
+    const REAL y = F(expm1_nonpos_times)(x, K(0x1.c212ccp0f, 0x1.c212cc640f031p0), K(0x1.903c0cp-26f, 0x1.0428c2e0f6ed7p-56));
+    return x > C(0.0) ? scale * x : y;
+}
+static inline REAL F(selu_d)(REAL x)
+{
+    return x > C(0.0) ? K(0x1.0cfabep0f, 0x1.0cfabd6a91132p0) : F(exp_times)(x, C(-0.0), K(0x1.c212ccp0f, 0x1.c212cc640f031p0));
+}
+
+static inline REAL F(sigmoid)(REAL x) { return F(sigmoid_of)(x, C(0.0)); }
 static inline REAL F(sigmoid_d)(REAL y) { return y * (C(1.0) - y); }
+/* sigmoid'(x) = s(1 - s), s = sigmoid(-|x|): never 1 - s of an s near 1. */
+static inline REAL F(sigmoid_dx)(REAL x)
+{
+    const REAL q = C(1.0) / F(one_plus_exp)(F(at_most)(F(abs)(x), LIMIT(tail_hi)));
+    return q * (C(1.0) - q * TAIL_SCALE) * TAIL_SCALE;
+}
+
+static inline REAL F(log_sigmoid)(REAL x)
+{
+    const REAL up = K(24.f, 53.), c = K(0x1p-24f, 0x1p-53);
+    const REAL U = F(exp_shifted)(-F(at_most)(F(abs)(x), LIMIT(log_sigmoid_hi)), C(-0.0), up);
+    return FMA(-F(log1p_unit)(U, U * c), c, F(at_most)(x, LIMIT(zero)));
+}
+static inline REAL F(log_sigmoid_d)(REAL x) { return F(sigmoid_of)(-x, C(0.0)); }
+
+/* relu6(x + 3)/6: 1/6 as a factor is 0.04 ULP off. */
+static inline REAL F(hard_sigmoid)(REAL x) { return F(relu6)(x + C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3); }
+static inline REAL F(hard_sigmoid_d)(REAL x) { return F(abs)(x) < C(3.0) ? K(0x1.555556p-3f, 0x1.5555555555555p-3) : x != x ? x : C(0.0); }
+
+/* x is bounded below because -inf * 0 is nan. */
+static inline REAL F(hard_swish)(REAL x) { return F(at_least)(x, C(-3.0)) * F(hard_sigmoid)(x); }
+static inline REAL F(hard_swish_d)(REAL x)
+{
+    const REAL y = FMA(C(2.0), x, C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3);
+    return x <= C(-3.0) ? C(0.0) : x >= C(3.0) ? C(1.0) : y;
+}
 
 static inline REAL F(tanh)(REAL x) { return F(tanh_of)(x); }
 static inline REAL F(tanh_d)(REAL y) { return FA_HAS_FMA ? FMA(-y, y, C(1.0)) : (C(1.0) - y) * (C(1.0) + y); }
+
+static inline REAL F(hard_tanh)(REAL x, REAL min_val, REAL max_val) { return F(at_most)(F(at_least)(x, min_val), max_val); }
+static inline REAL F(hard_tanh_d)(REAL x, REAL min_val, REAL max_val)
+{
+    return (x > min_val) & (x < max_val) ? C(1.0) : x != x ? x : C(0.0);
+}
+
+/* max(x, 0) + log1p(e^-|beta x|)/beta, the exponential kept 2^shift higher: high where 1/beta may lift it, not so high that
+ * 2^-shift/beta gets lost for a large beta. */
+static inline REAL F(softplus)(REAL x, REAL beta)
+{
+    const REAL b = F(abs)(beta), small = K(100.f, 900.), mid = K(24.f, 60.);
+    const REAL shift = b < K(0x1p20f, 0x1p100) ? small : b < K(0x1p100f, 0x1p900) ? mid : C(0.0);
+    const REAL down = b < K(0x1p20f, 0x1p100) ? K(0x1p-100f, 0x1p-900) : b < K(0x1p100f, 0x1p900) ? K(0x1p-24f, 0x1p-60) : C(1.0);
+    const REAL t = beta * x, a = F(abs)(t), low = F(product_low)(F(abs)(x), b, a);
+    const REAL U = F(exp_shifted)(-F(at_most)(a, (shift + K(125.9f, 1021.9)) * F(ln2_hi)), -low, shift);
+    return FMA(F(log1p_unit)(U, U * down), down / beta, t > C(0.0) ? x : C(0.0));
+}
+static inline REAL F(softplus_d)(REAL x, REAL beta) { const REAL t = beta * x; return F(sigmoid_of)(t, F(product_low)(beta, x, t)); }
+
+static inline REAL F(softsign)(REAL x)
+{
+    const REAL bounded = F(at_most)(F(at_least)(x, -LIMIT(softsign_hi)), LIMIT(softsign_hi));
+    return bounded / (C(1.0) + F(abs)(bounded));
+}
+static inline REAL F(softsign_d)(REAL x) { const REAL r = C(1.0) / (C(1.0) + F(abs)(x)); return r * r; }
+
+/* (x + sqrt(x^2 + b))/2 = max(x, 0) + (b/2)/(sqrt(x^2 + b) + |x|). Beyond square_hi the root is |x| and b/4 goes over |x|,
+ * since 2|x| may overflow; b = 0 takes the root of the smallest normal number, so that 0/0 does not arise.
+ * Valid for b = 0 and 2^-100 < b < 2^100 | 2^-900 < b < 2^900. */
+static inline REAL F(squareplus)(REAL x, REAL b)
+{
+    const REAL a = F(abs)(x), under = b == C(0.0) ? K(0x1p-126f, 0x1p-1022) : b;
+    const REAL root = F(sqrt)(FMA(x, x, under)), far = a > LIMIT(square_hi);
+    return F(at_least)(x, LIMIT(zero)) + (far ? C(0.25) * b : C(0.5) * b) / (far ? a : root + a);
+}
+/* (1 + x/sqrt(x^2 + b))/2: h = (b/2)/(root (root + |x|)) for x < 0, 1 - h for x > 0; far out x^2 2^-140 | 2^-1040 in its place. */
+static inline REAL F(squareplus_d)(REAL x, REAL b)
+{
+    const REAL scale = K(0x1p-70f, 0x1p-520), under = b == C(0.0) ? K(0x1p-126f, 0x1p-1022) : b;
+    const int far = F(abs)(x) > LIMIT(square_hi);
+    const REAL a = F(abs)(x) * (far ? scale : C(1.0)), root = F(sqrt)(FMA(a, a, far ? C(0.0) : under));
+    const REAL h = C(0.5) * b / (root * (root + a)) * (far ? scale * scale : C(1.0));
+    return x >= C(0.0) ? C(1.0) - h : h;
+}
+
+/* max(x, 0) - |x|/(1 + e^|x|) = x sigmoid(x): one rounding at full weight in the negative tail, where x*sigmoid(x) loses 52 ULP. */
+static inline REAL F(silu)(REAL x)
+{
+    const REAL a = F(at_most)(F(abs)(x), LIMIT(tail_hi));
+    return FMA(a / F(one_plus_exp)(a), -TAIL_SCALE, F(at_least)(x, LIMIT(zero)));
+}
+/* silu'(-a) = s(1 - a + a s), s = sigmoid(-a) = q 2^-TAIL; silu'(a) = 1 - silu'(-a). */
+static inline REAL F(silu_d)(REAL x)
+{
+    const REAL a = F(at_most)(F(abs)(x), LIMIT(tail_hi)), c = TAIL_SCALE;
+    const REAL q = C(1.0) / F(one_plus_exp)(a), h = q * FMA(a, q * c, C(1.0) - a);
+    return FMA(h, x > C(0.0) ? -c : c, x > C(0.0) ? C(1.0) : C(0.0));
+}
+
+/* tanh(softplus(x)) = n/(n + 2), n = w(w + 2), w = e^x: x n/(n + 2) for x < 0, x - 2x/(n + 2) above; W = 2^TAIL w. */
+static inline REAL F(mish)(REAL x)
+{
+    const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi)), c = TAIL_SCALE;
+    const REAL W = F(exp_shifted)(t, C(-0.0), TAIL), w = W * c, w2 = w + C(2.0);
+    return FMA(t * (x > C(0.0) ? -2 / c : W * w2) / FMA(w, w2, C(2.0)), c, F(at_least)(x, LIMIT(zero)));
+}
+/* w((w + 2)(n + 2) + 4x(w + 1))/(n + 2)^2 */
+static inline REAL F(mish_d)(REAL x)
+{
+    const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi));
+    const REAL W = F(exp_shifted)(t, C(-0.0), TAIL), w = W * TAIL_SCALE, w2 = w + C(2.0), n2 = FMA(w, w2, C(2.0));
+    return W * FMA(w2, n2, C(4.0) * t * (w + C(1.0))) / (n2 * n2) * TAIL_SCALE;
+}
+
+static inline REAL F(soft_shrink)(REAL x, REAL lambd) { return x > lambd ? x - lambd : x < -lambd ? x + lambd : x != x ? x : C(0.0); }
+static inline REAL F(soft_shrink_d)(REAL x, REAL lambd) { return F(abs)(x) > lambd ? C(1.0) : x != x ? x : C(0.0); }
+
+static inline REAL F(hard_shrink)(REAL x, REAL lambd) { return F(abs)(x) <= lambd ? C(0.0) : x; }
+static inline REAL F(hard_shrink_d)(REAL x, REAL lambd) { return F(abs)(x) > lambd ? C(1.0) : x != x ? x : C(0.0); }

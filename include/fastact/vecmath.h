@@ -21,60 +21,89 @@ static inline REAL F(signed_as)(REAL y, REAL x) { return F(from_bits)(F(bits)(y)
 /* 2^k of the k that z = k + BIAS + MAGIC carries in its low bits. Also from a NaN: a number (of no meaning). */
 static inline REAL F(exp2_of)(REAL z) { return F(from_bits)(F(bits)(z) << MANT); }
 
-/* q(r) = (e^r - 1 - r)/r^2 on |r| <= ln2/2; error of e^r 2^-28.2 | 2^-61.4, of e^r - 1 (relative) 2^-25.9 | 2^-60. */
+/* q(r) = (e^r - 1 - r)/r^2 on |r| <= ln2/2; error of e^r 2^-28.3 | 2^-63.8, of e^r - 1 (relative) 2^-26 | 2^-61. */
 static inline REAL F(exp_q)(REAL r, REAL r2)
 {
 #if FA_BITS == 32
-    const REAL a = FMA(0x1.55548cp-3f, r, 0x1.fffffcp-2f), b = FMA(0x1.123deap-7f, r, 0x1.555858p-5f);
-    return FMA(FMA(0x1.6ac84cp-10f, r2, b), r2, a);
+    const REAL a = FMA(0x1.555492p-3f, r, 0x1.fffffcp-2f), b = FMA(0x1.12397cp-7f, r, 0x1.5558a8p-5f);
+    return FMA(FMA(0x1.6a5624p-10f, r2, b), r2, a);
 #else
-    const REAL a = FMA(0x1.5555555555558p-3, r, 0x1p-1), b = FMA(0x1.111111110f803p-7, r, 0x1.5555555555556p-5);
-    const REAL c = FMA(0x1.a01a01b00c2c6p-13, r, 0x1.6c16c16c15dc7p-10), d = FMA(0x1.71ddf6b3f10d1p-19, r, 0x1.a01a01a93635p-16);
-    const REAL e = FMA(0x1.af632ad6abee8p-26, r, 0x1.27e4d4d3e5553p-22);
-    return FMA(FMA(FMA(FMA(FMA(0x1.1f7f27da618f1p-29, r2, e), r2, d), r2, c), r2, b), r2, a);
+    const REAL a = FMA(0x1.555555555555ap-3, r, 0x1p-1), b = FMA(0x1.111111110f161p-7, r, 0x1.555555555552ep-5);
+    const REAL c = FMA(0x1.a01a01b1e6c8p-13, r, 0x1.6c16c16c2823bp-10), d = FMA(0x1.71ddf38390b33p-19, r, 0x1.a01a014cb2e73p-16);
+    const REAL e = FMA(0x1.af66bf7d800fcp-26, r, 0x1.27e5993039509p-22);
+    return FMA(FMA(FMA(FMA(FMA(0x1.1e548359cc5d9p-29, r2, e), r2, d), r2, c), r2, b), r2, a);
 #endif
 }
 
-/* x = k ln2 + r; z carries k + BIAS + add. */
+/* x = k ln2 + r, |r| <= ln2/2; z carries k + BIAS + shift, so that exp2_of(z) = 2^(k + shift). */
 typedef struct { REAL r, z; } F(reduced);
-static inline F(reduced) F(exp_reduce)(REAL x, REAL add)
+static inline F(reduced) F(reduce)(REAL x, REAL shift)
 {
-    const REAL magic = MAGIC + BIAS + add, z = FMA(x, F(log2e), magic), n = z - magic;
+    const REAL magic = MAGIC + BIAS + shift, z = FMA(x, F(log2e), magic), n = z - magic;
     return (F(reduced)){FMA(-n, F(ln2_lo), FMA(-n, F(ln2_hi), x)), z};
 }
 
 /* e^r - 1 */
 static inline REAL F(expm1_of)(REAL r) { const REAL r2 = r * r; return FMA(F(exp_q)(r, r2), r2, r); }
+/* e^r: 0.84 ULP where 1 + expm1_of(r) has 1.0 (FMA) */
+static inline REAL F(exp_of)(REAL r) { return FMA(FMA(F(exp_q)(r, r * r), r, C(1.0)), r, C(1.0)); }
 
-/* e^x * a: 2^k goes in as two halves (the low bits of z are k + 2*BIAS), because k may lie outside the exponents, with a
- * between them so that neither a huge nor a tiny a leaves the range before the result does. Valid for all x and
- * |a| < 2^100 | 2^960 (a larger a gives more than 0 below exp_lo). */
-static inline REAL F(exp_times)(REAL x, REAL a)
+/* What the product ab lost in rounding (0 without FMA, where an exact product costs 17 operations), fit to be added to the
+ * reduced argument of e^(ab): bounded, because ab may have overflowed (inf - inf), and then it no longer counts. */
+static inline REAL F(product_low)(REAL a, REAL b, REAL ab)
 {
-    const F(reduced) e = F(exp_reduce)(F(at_most)(F(at_least)(x, LIMIT(exp_lo)), LIMIT(exp_hi)), BIAS);
-    const UINT k = F(bits)(e.z), half = k >> 1;
-    const REAL p = FMA(FMA(F(exp_q)(e.r, e.r * e.r), e.r, C(1.0)), e.r, C(1.0));
-    return p * F(from_bits)(half << MANT) * a * F(from_bits)((k - half) << MANT);
+    if (!FA_HAS_FMA) return C(0.0);
+    const REAL low = FMA(a, b, -ab), lo = -LIMIT(one), up = low > lo ? low : lo;
+    return F(at_most)(up, LIMIT(one));
 }
 
-/* e^x. Valid everywhere; results below the smallest normal number are computed. Max error 0.91 | 0.99 ULP (FMA). */
-static inline REAL F(exp)(REAL x) { return F(exp_times)(x, C(1.0)); }
+/* e^(x + low) * a: 2^k goes in as two halves (the low bits of z are k + 2*BIAS), because k may lie outside the exponents,
+ * with a between them so that neither a huge nor a tiny a leaves the range before the result does. Valid for all x and
+ * |a| < 2^100 | 2^960 (a larger a gives more than 0 below exp_lo). */
+static inline REAL F(exp_times)(REAL x, REAL low, REAL a)
+{
+    const F(reduced) e = F(reduce)(F(at_most)(F(at_least)(x, LIMIT(exp_lo)), LIMIT(exp_hi)), BIAS);
+    const UINT k = F(bits)(e.z), half = k >> 1;
+    return F(exp_of)(e.r + low) * F(from_bits)(half << MANT) * a * F(from_bits)((k - half) << MANT);
+}
+
+/* e^x. Valid everywhere; results below the smallest normal number are computed. Max error 0.85 | 0.9 ULP, baseline 1.1. */
+static inline REAL F(exp)(REAL x) { return F(exp_times)(x, C(-0.0), C(1.0)); }
 
 /* e^x for x <= 0 and exactly 0 where it would be under the smallest normal number: the form for softmax.
- * Max error 0.91 | 0.99 ULP (FMA). */
+ * Max error 0.85 | 0.9 ULP, baseline 1.1. */
 static inline REAL F(exp_nonpos)(REAL x)
 {
-    const F(reduced) a = F(exp_reduce)(F(at_least)(x, LIMIT(exp_normal_lo)), C(0.0));
-    const REAL e = FMA(FMA(F(exp_q)(a.r, a.r * a.r), a.r, C(1.0)), a.r, C(1.0)) * F(exp2_of)(a.z);
+    const F(reduced) a = F(reduce)(F(at_least)(x, LIMIT(exp_normal_lo)), C(0.0));
+    const REAL e = F(exp_of)(a.r) * F(exp2_of)(a.z);
     return x < LIMIT(exp_normal_lo) ? C(0.0) : e;
+}
+
+/* e^x * 2^shift, for x that keeps it in the exponents of normal numbers. */
+static inline REAL F(exp_shifted)(REAL x, REAL low, REAL shift)
+{
+    const F(reduced) a = F(reduce)(x, shift);
+    const REAL s = F(exp2_of)(a.z);
+    return FMA(F(expm1_of)(a.r + low), s, s);
 }
 
 /* e^x - 1 for x <= 0 (above: of no meaning; -0 gives -0). Max error 0.98 | 1 ULP (FMA). */
 static inline REAL F(expm1_nonpos)(REAL x)
 {
-    const F(reduced) a = F(exp_reduce)(F(at_least)(x, LIMIT(expm1_lo)), C(0.0));
+    const F(reduced) a = F(reduce)(F(at_least)(x, LIMIT(expm1_lo)), C(0.0));
     const REAL s = F(exp2_of)(a.z);
     return F(signed_as)(FMA(F(expm1_of)(a.r), s, s - C(1.0)), x);
+}
+
+/* (e^x - 1)*a for x <= 0 and a = a_hi + a_lo with one rounding at full weight: the products are split so that each rounding
+ * falls on a part that is at most a third of the result. Max error 0.9 | 1 ULP (FMA). */
+static inline REAL F(expm1_nonpos_times)(REAL x, REAL a_hi, REAL a_lo)
+{
+    const F(reduced) e = F(reduce)(F(at_least)(x, LIMIT(expm1_lo)), C(0.0));
+    const REAL s = F(exp2_of)(e.z), r = e.r, r2 = r * r, down = s - C(1.0);
+    const REAL as = a_hi * s, whole = a_hi * down, rest = FMA(a_lo, down, FMA(a_hi, down, -whole));
+    const REAL y = FMA(as, r, FMA(as, r2 * F(exp_q)(r, r2), FMA(a_lo * s, r, rest))) + whole;
+    return F(signed_as)(y, x);
 }
 
 /* (log1p(f) - 2s)/s^3 in s2 = s^2, s = f/(2 + f), |s| <= 0.1716 (f from sqrt(1/2) - 1 to sqrt(2) - 1); error of the log 2^-35 | 2^-59.3. */
@@ -89,7 +118,7 @@ static inline REAL F(log_r)(REAL s2)
 #endif
 }
 
-/* log(1 + u) for u >= 0, inf included. Max error 1 ULP. */
+/* log(1 + u) for u >= 0, inf included. Max error 1.35 | 1.1 ULP. */
 static inline REAL F(log1p)(REAL u)
 {
     const REAL w = C(1.0) + u;
@@ -105,16 +134,50 @@ static inline REAL F(log1p)(REAL u)
     return u < K(__builtin_inff(), __builtin_inf()) ? y : u;
 }
 
-/* 1/(1 + e^-x). Max error 1.70 | 1.81 ULP (FMA). */
-static inline REAL F(sigmoid_of)(REAL x)
+/* 2^shift log(1 + u) for 0 <= u <= 1, given U = 2^shift u: a result too small for the type keeps its digits. */
+static inline REAL F(log1p_unit)(REAL U, REAL u)
+{
+#if FA_BITS == 32
+    /* u + u^2 Q(u), error 2^-27.5; 1.7 ULP by the division below, at the same speed. */
+    const REAL u2 = u * u, u4 = u2 * u2, a = FMA(0x1.554e0ap-2f, u, -0x1.ffffd4p-2f), b = FMA(0x1.9364fep-3f, u, -0x1.ff28b8p-3f);
+    const REAL c = FMA(0x1.b5be02p-4f, u, -0x1.3a905cp-3f), d = FMA(0x1.4b8702p-6f, u, -0x1.d8e11ep-5f);
+    const REAL Q = FMA(FMA(FMA(-0x1.b3cc2p-9f, u2, d), u2, c), u4, FMA(b, u2, a));
+    return FMA(U, u * Q, U);
+#else
+    /* 2 atanh(s), s = u/(2 + u) <= 1/3: with atanh(s) = s + s^3 P(s^2) and u = 2s/(1 - s), log(1 + u) = u - u s (1 - s(1 - s)P);
+     * error 2^-59. The polynomial in u that float32 has would need degree 20. */
+    const REAL s = u / (C(2.0) + u), s2 = s * s, s4 = s2 * s2;
+    const REAL a = FMA(0x1.99999999a072ap-3, s2, 0x1.5555555555535p-2), b = FMA(0x1.c71c741b35c42p-4, s2, 0x1.249249208e509p-3);
+    const REAL c = FMA(0x1.3b1dd69153b54p-4, s2, 0x1.745cb433e59c2p-4), d = FMA(0x1.efd398052697ep-5, s2, 0x1.10680b8d0fdccp-4);
+    const REAL e = FMA(0x1.5c637e30427c6p-4, s2, 0x1.55c6f25e6949p-5);
+    const REAL P = FMA(FMA(FMA(FMA(e, s4, d), s4, c), s4, b), s4, a);
+    return FMA(-U, s * FMA(FMA(s, s, -s), P, C(1.0)), U);
+#endif
+}
+
+/* 1/(1 + e^-(x + low)). Max error 1.70 | 1.81 ULP (FMA). */
+static inline REAL F(sigmoid_of)(REAL x, REAL low)
 {
     /* The exponent of e^-x is kept 24 | 53 lower, c = 2^-24 | 2^-53 stands for 1: one power of two then reaches from
      * sigmoid = 1 down to the smallest subnormal result. */
     const REAL c = K(0x1p-24f, 0x1p-53);
-    const F(reduced) a = F(exp_reduce)(-F(at_most)(F(at_least)(x, LIMIT(sigmoid_lo)), LIMIT(sigmoid_hi)), K(-24.f, -53.));
-    /* s + c = sum + low exactly. c/(FMA(p, s, s + c)) alone: 2.24 ULP; c/(FMA(p, s, c) + s): 1.995 ULP, 10 % faster. */
-    const REAL s = F(exp2_of)(a.z), sum = s + c, b = sum - s, low = (c - b) + (s - (sum - b));
-    return c / (FMA(F(expm1_of)(a.r), s, low) + sum);
+    const F(reduced) a = F(reduce)(-F(at_most)(F(at_least)(x, LIMIT(sigmoid_lo)), LIMIT(sigmoid_hi)), K(-24.f, -53.));
+    /* s + c = sum + rest exactly. c/(FMA(p, s, s + c)) alone: 2.24 ULP; c/(FMA(p, s, c) + s): 1.995 ULP, 10 % faster. */
+    const REAL s = F(exp2_of)(a.z), sum = s + c, b = sum - s, rest = (c - b) + (s - (sum - b));
+    return c / (FMA(F(expm1_of)(a.r - low), s, rest) + sum);
+}
+
+/* (1 + e^a) 2^-33 | 2^-63 for 0 <= a <= tail_hi: the denominator of silu and of the derivatives of sigmoid and silu, scaled so that
+ * it stays finite as far out as those are not 0. */
+#undef TAIL
+#undef TAIL_SCALE
+#define TAIL K(33, 63)
+#define TAIL_SCALE K(0x1p-33f, 0x1p-63)
+static inline REAL F(one_plus_exp)(REAL a)
+{
+    const F(reduced) e = F(reduce)(a, -TAIL);
+    const REAL s = F(exp2_of)(e.z), c = TAIL_SCALE, sum = s + c, rest = c - (sum - s);    /* s >= c/2: sum + rest is s + c */
+    return FMA(F(expm1_of)(e.r), s, rest) + sum;
 }
 
 /* tanh x. Max error 2.50 | 2.57 ULP (FMA). With x = n ln2/2 + u, t = tanh u, s = 2^n: tanh x = (t(s + 1) + (s - 1))/(t(s - 1) + (s + 1)):
@@ -124,12 +187,12 @@ static inline REAL F(tanh_of)(REAL x)
     const REAL magic = MAGIC + BIAS, bounded = F(at_most)(F(at_least)(x, -LIMIT(tanh_hi)), LIMIT(tanh_hi));
     const REAL z = FMA(bounded, 2 * F(log2e), magic), n = z - magic, s = F(exp2_of)(z);
     const REAL u = FMA(-n, C(0.5) * F(ln2_lo), FMA(-n, C(0.5) * F(ln2_hi), bounded)), u2 = u * u;
-    /* (tanh(u)/u - 1)/u^2 in u^2, |u| <= ln2/4; error of tanh 2^-32.5 | 2^-57.6 */
+    /* (tanh(u)/u - 1)/u^2 in u^2, |u| <= ln2/4; error of tanh 2^-32.5 | 2^-57.8 */
 #if FA_BITS == 32
-    const REAL p = FMA(FMA(-0x1.afd662p-5f, u2, 0x1.110592p-3f), u2, -0x1.55554ep-2f);
+    const REAL p = FMA(FMA(-0x1.afe09cp-5f, u2, 0x1.1105ap-3f), u2, -0x1.55554ep-2f);
 #else
-    const REAL u4 = u2 * u2, p0 = FMA(0x1.11111110e8d4ep-3, u2, -0x1.55555555554e9p-2), p1 = FMA(0x1.664ed1d2f493p-6, u2, -0x1.ba1ba127be938p-5);
-    const REAL p = FMA(FMA(FMA(0x1.c3ce400d9dedfp-9, u2, -0x1.223e34198bd7ep-7), u4, p1), u4, p0);
+    const REAL u4 = u2 * u2, p0 = FMA(0x1.11111110e0d41p-3, u2, -0x1.55555555554bdp-2), p1 = FMA(0x1.664eca21b5f28p-6, u2, -0x1.ba1ba11751875p-5);
+    const REAL p = FMA(FMA(FMA(0x1.c387123a14669p-9, u2, -0x1.223c85ed0c5dap-7), u4, p1), u4, p0);
 #endif
     const REAL t = FMA(u * u2, p, u), up = s + C(1.0), down = s - C(1.0);
     return F(signed_as)(FMA(t, up, down) / FMA(t, down, up), x);
