@@ -5,6 +5,8 @@ Every text says which function and argument, what was expected, and what came.
 
 from __future__ import annotations
 
+import inspect
+import sys
 from numbers import Real
 from typing import Any, NoReturn, TypedDict
 
@@ -28,6 +30,8 @@ class UfuncOptions(TypedDict, total=False):
 def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
     """NumPy's own door: broadcasting, casting, where=, strides, overlap, subclasses, ``__array_ufunc__``."""
     try:
+        if not options and any(type(operand) in (int, float) for operand in operands):
+            operands = with_weak_numbers(operands)
         return ufunc(*operands, **options) if out is None else ufunc(*operands, out=out, **options)
     except np.exceptions.AxisError:
         raise
@@ -35,16 +39,40 @@ def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: di
         explain(ufunc.__name__, operands, error)
 
 
+def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Integer arrays beside Python numbers promote as in np.exp: NumPy alone would make float64 of int8 and a float."""
+    dtypes = [getattr(operand, "dtype", None) for operand in operands if type(operand) not in (int, float)]
+    if not dtypes or not all(isinstance(dtype, np.dtype) and dtype.kind in "biu" for dtype in dtypes):
+        return operands
+    number = result_dtype(np.result_type(*dtypes)).type
+    return tuple(number(operand) if type(operand) in (int, float) else operand for operand in operands)
+
+
 def explain(name: str, operands: tuple[Any, ...], error: Exception) -> NoReturn:
-    """Raises the error of a ufunc call again, with the function, what was expected and what came."""
+    """Raises the error of a ufunc call again, with the function, the argument, what was expected and what came."""
     for position, operand in enumerate(operands):
         if hasattr(operand, "__array_ufunc__") and not isinstance(operand, (np.ndarray, np.generic)):
             continue
-        dtype = np.asarray(operand).dtype
+        try:
+            dtype = np.asarray(operand).dtype
+        except (TypeError, ValueError) as failure:
+            text = f"{name}: {argument_name(name, position)} is no array: {failure}"
+            raise type(failure)(text) from error
         if not supported(dtype):
-            raise TypeError(f"{name}: argument {position + 1} has dtype {dtype}, expected {SUPPORTED}") from error
+            text = f"{name}: {argument_name(name, position)} has dtype {dtype}, expected {SUPPORTED}"
+            raise TypeError(text) from error
     text = str(error)
-    raise type(error)(text if text.startswith(f"{name}:") else f"{name}: {text}") from error
+    # NumPy's casting errors are classes of their own, which take more than a text.
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    raise kind(text if text.startswith((f"{name}:", f"{name}()")) else f"{name}: {text}") from error
+
+
+def argument_name(name: str, position: int) -> str:
+    """What the public function of this name calls operand number `position` of its ufunc."""
+    function = getattr(sys.modules["fastact"], name, None)
+    parameters = inspect.signature(function).parameters.values() if function else ()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY or isinstance(p.default, float)]
+    return names[position] if position < len(names) else f"argument {position + 1}"
 
 
 def supported(dtype: np.dtype[Any]) -> bool:

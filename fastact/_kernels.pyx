@@ -10,6 +10,8 @@ Design in short
 The elementwise maps are in _map.pxi, rows in _rows.pxi, pointwise losses in _losses.pxi.
 """
 from cython.parallel cimport prange
+from libc.float cimport FLT_MAX
+from libc.math cimport fabs
 from libc.stdint cimport uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset

@@ -218,6 +218,7 @@ cdef void map_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *st
     cdef int dtype = FA_F32 if data.dtype == HALF else data.dtype
     cdef bint contiguous = data.dtype != HALF, scalars = True
     cdef strided_job job
+    cdef fa_fp saved
     job.map.n = dims[0]
     job.map.itemsize = 8 if dtype == FA_F64 else 4
     job.half = data.dtype == HALF
@@ -225,9 +226,11 @@ cdef void map_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *st
         return
     for k in range(info.tensors, inputs):
         scalars = scalars and (steps[k] == 0 or job.map.n == 1)
-    if scalars:
+    if scalars and info.params:
+        saved = fa_fp_enter()        # a subnormal parameter counts under DAZ too
         for k in range(info.params):
             job.map.param[k] = scalar_at(args[info.tensors + k], data.dtype)
+        fa_fp_leave(saved)
     for k in range(inputs + info.outputs):
         if scalars and info.tensors <= k < inputs:
             continue
@@ -344,6 +347,8 @@ def apply(int id, tuple operands, out, dict kwargs):
         if not (PyFloat_CheckExact(p) or PyLong_CheckExact(p)):
             return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
         job.param[k] = p
+        if dtype == FA_F32 and fabs(job.param[k]) > FLT_MAX:     # NumPy's cast warns
+            return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
     job.inputs = info.tensors
     job.args = info.tensors
     if info.outputs == 1:
@@ -374,4 +379,14 @@ def apply(int id, tuple operands, out, dict kwargs):
 
 cdef map_ufunc_call(ufunc, tuple operands, out, dict kwargs):
     from fastact._dispatch import call_ufunc
-    return call_ufunc(ufunc, operands, out, kwargs)
+    return in_default_modes(call_ufunc, ufunc, operands, out, kwargs)
+
+
+def in_default_modes(function, *args):
+    """Calls what computes with NumPy (casts, sums) in the default floating-point modes; the caller's modes and flags
+    are left as found."""
+    cdef fa_fp saved = fa_fp_enter()
+    try:
+        return function(*args)
+    finally:
+        fa_fp_leave(saved)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastact._dispatch import UfuncOptions
-from fastact._kernels import MAPS, apply
+from fastact._kernels import MAPS, apply, in_default_modes
 
 _ID = {op["name"]: number for number, op in enumerate(MAPS)}
 _RELU, _LEAKY_RELU, _PRELU = _ID["relu_grad"], _ID["leaky_relu_grad"], _ID["prelu_grad"]
@@ -110,8 +110,13 @@ def prelu_grad(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike, /) -> tuple[Any, A
     (array([0.5, 2. ]), array([-3.]))
     """
     dx = apply(_PRELU, (dy, x, alpha), None, {})
-    shape = np.shape(alpha)
-    full = np.multiply(dy, np.minimum(x, 0), dtype=np.result_type(dx))
-    extra = full.ndim - len(shape)
-    axes = (*range(extra), *(extra + d for d, size in enumerate(shape) if size == 1))
-    return dx, full.sum(axis=axes, dtype=np.float64).astype(full.dtype).reshape(shape)
+    return dx, in_default_modes(_dalpha, dy, x, np.shape(alpha), dx)
+
+
+def _dalpha(dy: ArrayLike, x: ArrayLike, shape: tuple[int, ...], dx: Any) -> Any:
+    with np.errstate(all="ignore"):
+        full = np.multiply(dy, np.minimum(x, 0), dtype=np.result_type(dx, np.float32))
+        full = np.broadcast_to(full, np.shape(dx))
+        extra = full.ndim - len(shape)
+        axes = (*range(extra), *(extra + d for d, size in enumerate(shape) if size == 1))
+        return full.sum(axis=axes, dtype=np.float64).astype(dx.dtype).reshape(shape)
