@@ -19,10 +19,12 @@ from fastact.gradients import *  # noqa: F403
 from fastact.gradients import __all__ as _gradients
 from fastact.regression import *  # noqa: F403
 from fastact.regression import __all__ as _regression
+from fastact.smooth import *  # noqa: F403
+from fastact.smooth import __all__ as _smooth
 
 _threads._start()
 
 __all__ = [
-    *_activations, *_gradients, *_regression,
+    *_activations, *_smooth, *_gradients, *_regression,
     "__version__", "get_include", "get_num_threads", "set_num_threads", "show_config", "threads", "ufuncs",
 ]

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Mapping
 from numbers import Real
-from typing import Any, NoReturn, TypedDict
+from typing import Any, NoReturn, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+Chosen = TypeVar("Chosen")
 SUPPORTED = "float16, float32, float64, or integers and bools (which promote as in np.exp)"
 
 
@@ -144,3 +146,10 @@ def check_number(
     if not (low <= number <= high) or (strict and number == low) or number in (np.inf, -np.inf):
         raise ValueError(f"{name}: {argument} is {value}, expected {expected}")
     return number
+
+
+def choose(name: str, argument: str, value: Any, choices: Mapping[str, Chosen]) -> Chosen:
+    """What `value` stands for among `choices`; ValueError if it is none of them."""
+    if not isinstance(value, str) or value not in choices:
+        check_choice(name, argument, value, tuple(choices))
+    return choices[value]

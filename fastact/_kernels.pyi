@@ -7,6 +7,7 @@ _T = TypeVar("_T")
 
 MAPS: list[dict[str, Any]]
 LOSSES: list[dict[str, Any]]
+MAP_ID: dict[str, int]
 UFUNCS: dict[str, np.ufunc]
 
 def available_isas() -> list[str]: ...

@@ -272,6 +272,7 @@ def _describe(int id):
 
 
 MAPS = [_describe(i) for i in range(FA_NMAPS)]          # the list of operations, for everything outside this module
+MAP_ID = {op["name"]: number for number, op in enumerate(MAPS)}
 cdef list ufunc_of = [make_ufunc(i) for i in range(FA_NMAPS)]
 UFUNCS = {op["name"]: ufunc for op, ufunc in zip(MAPS, ufunc_of)}
 

@@ -13,17 +13,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastact._dispatch import UfuncOptions
-from fastact._kernels import MAPS, apply, in_default_modes
+from fastact._docs import vjp
+from fastact._kernels import MAP_ID, apply, in_default_modes
 
-_ID = {op["name"]: number for number, op in enumerate(MAPS)}
-_RELU, _LEAKY_RELU, _PRELU = _ID["relu_grad"], _ID["leaky_relu_grad"], _ID["prelu_grad"]
-_ELU, _SIGMOID, _TANH = _ID["elu_grad"], _ID["sigmoid_grad"], _ID["tanh_grad"]
+__all__ = [
+    "celu_grad", "elu_grad", "hard_shrink_grad", "hard_sigmoid_grad", "hard_swish_grad", "hard_tanh_grad",
+    "leaky_relu_grad", "log_sigmoid_grad", "mish_grad", "prelu_grad", "relu6_grad", "relu_grad", "selu_grad",
+    "sigmoid_grad", "silu_grad", "soft_shrink_grad", "softplus_grad", "softsign_grad", "squareplus_grad", "tanh_grad",
+]
 
-__all__ = ["elu_grad", "leaky_relu_grad", "prelu_grad", "relu_grad", "sigmoid_grad", "tanh_grad"]
+_RELU = MAP_ID["relu_grad"]
 
 
+@vjp
 def relu_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
-    """Gradient of `relu`: ``dy * (x > 0)``; at 0 it is 0.
+    """Gradient of `relu`: ``dy * (x > 0)``.
+
+    At 0 it is 0.
 
     Examples
     --------
@@ -34,6 +40,28 @@ def relu_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unp
     return apply(_RELU, (dy, x), out, options)
 
 
+_RELU6 = MAP_ID["relu6_grad"]
+
+
+@vjp
+def relu6_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `relu6`: ``dy * (0 < x < 6)``.
+
+    At 0 and at 6 it is 0.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.relu6_grad(np.array([3.0, 3.0, 3.0]), np.array([-1.0, 1.0, 6.0]))
+    array([0., 3., 0.])
+    """
+    return apply(_RELU6, (dy, x), out, options)
+
+
+_LEAKY_RELU = MAP_ID["leaky_relu_grad"]
+
+
+@vjp
 def leaky_relu_grad(
     dy: ArrayLike, x: ArrayLike, /, *, negative_slope: ArrayLike = 0.01, out: Any = None,
     **options: Unpack[UfuncOptions],
@@ -49,43 +77,7 @@ def leaky_relu_grad(
     return apply(_LEAKY_RELU, (dy, x, negative_slope), out, options)
 
 
-def elu_grad(
-    dy: ArrayLike, x: ArrayLike, /, *, alpha: ArrayLike = 1.0, out: Any = None, **options: Unpack[UfuncOptions]
-) -> Any:
-    """Gradient of `elu`: ``dy * (1 if x > 0 else alpha * exp(x))``; at 0 it is dy * alpha.
-
-    Examples
-    --------
-    >>> import numpy as np, fastact
-    >>> fastact.elu_grad(np.array([3.0, 3.0]), np.array([0.0, 1.0]), alpha=0.5)
-    array([1.5, 3. ])
-    """
-    return apply(_ELU, (dy, x, alpha), out, options)
-
-
-def sigmoid_grad(dy: ArrayLike, y: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
-    """Gradient of `sigmoid` from its output: ``dy * y * (1 - y)``.
-
-    Examples
-    --------
-    >>> import numpy as np, fastact
-    >>> fastact.sigmoid_grad(np.array([1.0]), fastact.sigmoid(np.array([0.0])))
-    array([0.25])
-    """
-    return apply(_SIGMOID, (dy, y), out, options)
-
-
-def tanh_grad(dy: ArrayLike, y: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
-    """Gradient of `tanh` from its output: ``dy * (1 - y * y)``.
-
-    Examples
-    --------
-    >>> import numpy as np, fastact
-    >>> fastact.tanh_grad(np.array([1.0]), fastact.tanh(np.array([0.0])))
-    array([1.])
-    """
-    return apply(_TANH, (dy, y), out, options)
-
+_PRELU = MAP_ID["prelu_grad"]
 
 def prelu_grad(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike, /) -> tuple[Any, Any]:
     """Gradients of `prelu`: ``dx = dy * (1 if x > 0 else alpha)`` and ``dalpha = sum(dy * min(x, 0))``.
@@ -120,3 +112,278 @@ def _dalpha(dy: ArrayLike, x: ArrayLike, shape: tuple[int, ...], dx: Any) -> Any
         extra = full.ndim - len(shape)
         axes = (*range(extra), *(extra + d for d, size in enumerate(shape) if size == 1))
         return full.sum(axis=axes, dtype=np.float64).astype(dx.dtype).reshape(shape)
+
+
+_ELU = MAP_ID["elu_grad"]
+
+
+@vjp
+def elu_grad(
+    dy: ArrayLike, x: ArrayLike, /, *, alpha: ArrayLike = 1.0, out: Any = None, **options: Unpack[UfuncOptions]
+) -> Any:
+    """Gradient of `elu`: ``dy * (1 if x > 0 else alpha * exp(x))``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.elu_grad(np.array([3.0, 3.0]), np.array([0.0, 1.0]), alpha=0.5)
+    array([1.5, 3. ])
+    """
+    return apply(_ELU, (dy, x, alpha), out, options)
+
+
+_CELU = MAP_ID["celu_grad"]
+
+
+@vjp
+def celu_grad(
+    dy: ArrayLike, x: ArrayLike, /, *, alpha: ArrayLike = 1.0, out: Any = None, **options: Unpack[UfuncOptions]
+) -> Any:
+    """Gradient of `celu`: ``dy * (1 if x > 0 else exp(x / alpha))``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.celu_grad(np.array([3.0, 3.0]), np.array([-np.inf, 1.0]), alpha=0.5)
+    array([0., 3.])
+    """
+    return apply(_CELU, (dy, x, alpha), out, options)
+
+
+_SELU = MAP_ID["selu_grad"]
+
+
+@vjp
+def selu_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `selu`: ``dy * scale * (1 if x > 0 else alpha * exp(x))``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.selu_grad(np.array([1.0, 1.0]), np.array([0.0, 1.0]))
+    array([1.75809934, 1.05070099])
+    """
+    return apply(_SELU, (dy, x), out, options)
+
+
+_HARD_SIGMOID = MAP_ID["hard_sigmoid_grad"]
+
+
+@vjp
+def hard_sigmoid_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `hard_sigmoid`: ``dy * (abs(x) < 3) / 6``.
+
+    At -3 and 3 it is 0.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.hard_sigmoid_grad(np.array([3.0, 3.0]), np.array([-3.0, 1.0]))
+    array([0. , 0.5])
+    """
+    return apply(_HARD_SIGMOID, (dy, x), out, options)
+
+
+_HARD_SWISH = MAP_ID["hard_swish_grad"]
+
+
+@vjp
+def hard_swish_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `hard_swish`: ``dy * (0 if x <= -3 else 1 if x >= 3 else (2*x + 3) / 6)``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.hard_swish_grad(np.array([3.0, 3.0, 3.0]), np.array([-3.0, 1.5, 3.0]))
+    array([0., 3., 3.])
+    """
+    return apply(_HARD_SWISH, (dy, x), out, options)
+
+
+_HARD_TANH = MAP_ID["hard_tanh_grad"]
+
+
+@vjp
+def hard_tanh_grad(
+    dy: ArrayLike, x: ArrayLike, /, *, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, out: Any = None,
+    **options: Unpack[UfuncOptions],
+) -> Any:
+    """Gradient of `hard_tanh`: ``dy * (min_val < x < max_val)``.
+
+    At both ends it is 0.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.hard_tanh_grad(np.array([3.0, 3.0]), np.array([-1.0, 1.5]), max_val=2.0)
+    array([0., 3.])
+    """
+    return apply(_HARD_TANH, (dy, x, min_val, max_val), out, options)
+
+
+_SOFT_SHRINK = MAP_ID["soft_shrink_grad"]
+
+
+@vjp
+def soft_shrink_grad(
+    dy: ArrayLike, x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **options: Unpack[UfuncOptions]
+) -> Any:
+    """Gradient of `soft_shrink`: ``dy * (abs(x) > lambd)``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.soft_shrink_grad(np.array([3.0, 3.0]), np.array([0.5, 1.0]))
+    array([0., 3.])
+    """
+    return apply(_SOFT_SHRINK, (dy, x, lambd), out, options)
+
+
+_HARD_SHRINK = MAP_ID["hard_shrink_grad"]
+
+
+@vjp
+def hard_shrink_grad(
+    dy: ArrayLike, x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **options: Unpack[UfuncOptions]
+) -> Any:
+    """Gradient of `hard_shrink`: ``dy * (abs(x) > lambd)``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.hard_shrink_grad(np.array([3.0, 3.0]), np.array([0.5, 1.0]))
+    array([0., 3.])
+    """
+    return apply(_HARD_SHRINK, (dy, x, lambd), out, options)
+
+
+_SIGMOID = MAP_ID["sigmoid_grad"]
+
+
+@vjp
+def sigmoid_grad(dy: ArrayLike, y: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `sigmoid` from its output: ``dy * y * (1 - y)``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.sigmoid_grad(np.array([1.0]), fastact.sigmoid(np.array([0.0])))
+    array([0.25])
+    """
+    return apply(_SIGMOID, (dy, y), out, options)
+
+
+_LOG_SIGMOID = MAP_ID["log_sigmoid_grad"]
+
+
+@vjp
+def log_sigmoid_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `log_sigmoid`: ``dy * sigmoid(-x)``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.log_sigmoid_grad(np.array([1.0, 1.0]), np.array([0.0, np.inf]))
+    array([0.5, 0. ])
+    """
+    return apply(_LOG_SIGMOID, (dy, x), out, options)
+
+
+_TANH = MAP_ID["tanh_grad"]
+
+
+@vjp
+def tanh_grad(dy: ArrayLike, y: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `tanh` from its output: ``dy * (1 - y*y)``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.tanh_grad(np.array([1.0]), fastact.tanh(np.array([0.0])))
+    array([1.])
+    """
+    return apply(_TANH, (dy, y), out, options)
+
+
+_SOFTPLUS = MAP_ID["softplus_grad"]
+
+
+@vjp
+def softplus_grad(
+    dy: ArrayLike, x: ArrayLike, /, *, beta: ArrayLike = 1.0, out: Any = None, **options: Unpack[UfuncOptions]
+) -> Any:
+    """Gradient of `softplus`: ``dy * sigmoid(beta * x)``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.softplus_grad(np.array([1.0, 1.0]), np.array([0.0, np.inf]))
+    array([0.5, 1. ])
+    """
+    return apply(_SOFTPLUS, (dy, x, beta), out, options)
+
+
+_SOFTSIGN = MAP_ID["softsign_grad"]
+
+
+@vjp
+def softsign_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `softsign`: ``dy / (1 + abs(x))**2``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.softsign_grad(np.array([1.0, 1.0]), np.array([0.0, -1.0]))
+    array([1.  , 0.25])
+    """
+    return apply(_SOFTSIGN, (dy, x), out, options)
+
+
+_SQUAREPLUS = MAP_ID["squareplus_grad"]
+
+
+@vjp
+def squareplus_grad(
+    dy: ArrayLike, x: ArrayLike, /, *, b: ArrayLike = 4.0, out: Any = None, **options: Unpack[UfuncOptions]
+) -> Any:
+    """Gradient of `squareplus`: ``dy * (1 + x / sqrt(x*x + b)) / 2``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.squareplus_grad(np.array([1.0, 1.0]), np.array([0.0, 1.5]))
+    array([0.5, 0.8])
+    """
+    return apply(_SQUAREPLUS, (dy, x, b), out, options)
+
+
+_SILU = MAP_ID["silu_grad"]
+
+
+@vjp
+def silu_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `silu`: ``dy * s * (1 + x * (1 - s))``, ``s = sigmoid(x)``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.silu_grad(np.array([1.0, 1.0]), np.array([0.0, np.inf]))
+    array([0.5, 1. ])
+    """
+    return apply(_SILU, (dy, x), out, options)
+
+
+_MISH = MAP_ID["mish_grad"]
+
+
+@vjp
+def mish_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `mish`: ``dy * (t + x * sigmoid(x) * (1 - t*t))``, ``t = tanh(softplus(x))``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.mish_grad(np.array([1.0, 1.0]), np.array([0.0, np.inf]))
+    array([0.6, 1. ])
+    """
+    return apply(_MISH, (dy, x), out, options)
