@@ -43,6 +43,7 @@ def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: di
 
 def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """Integer arrays beside Python numbers promote as in np.exp: NumPy alone would make float64 of int8 and a float."""
+    operands = tuple(np.asarray(operand) if type(operand) in (bool, list, tuple) else operand for operand in operands)
     dtypes = [getattr(operand, "dtype", None) for operand in operands if type(operand) not in (int, float)]
     if not dtypes or not all(isinstance(dtype, np.dtype) and dtype.kind in "biu" for dtype in dtypes):
         return operands

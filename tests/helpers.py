@@ -44,8 +44,13 @@ class Op:
     def __call__(self, *operands: Any, out: Any = None, **options: Any) -> Any:
         return _kernels.apply(self.id, self.with_params(operands), out, options)
 
+    @property
+    def raw(self) -> np.ufunc:
+        return _kernels.UFUNCS[self.name]
+
     def ufunc(self, *operands: Any, **options: Any) -> Any:
-        return _kernels.UFUNCS[self.name](*self.with_params(operands), **options)
+        """The raw ufunc, with the parameters' defaults: NumPy's own door."""
+        return self.raw(*self.with_params(operands), **options)
 
     def with_params(self, operands: tuple[Any, ...]) -> tuple[Any, ...]:
         return operands if len(operands) > self.tensors else (*operands, *self.defaults)
@@ -61,14 +66,19 @@ class Op:
     @functools.cached_property
     def parameters(self) -> dict[str, float]:
         """Names and defaults of the ufunc's parameters, in the order of its operands."""
-        signature = inspect.signature(public(self.name.removesuffix("_grad"))).parameters.values()
-        operands = [p for p in signature if p.kind is p.POSITIONAL_ONLY][1:] if self.params else []
+        if not self.params:
+            return {}
+        try:
+            signature = inspect.signature(self.forward.public).parameters.values()
+        except AttributeError:          # the contract test says which function is missing
+            return {f"parameter {k}": WITHOUT_DEFAULT for k in range(self.params)}
+        operands = [p for p in signature if p.kind is p.POSITIONAL_ONLY][1:]
         options = [p for p in signature if p.kind is p.KEYWORD_ONLY and isinstance(p.default, float)]
         return {p.name: WITHOUT_DEFAULT for p in operands} | {p.name: p.default for p in options}
 
     @property
     def defaults(self) -> tuple[float, ...]:
-        return tuple(self.parameters.values()) if self.params else ()
+        return tuple(self.parameters.values())
 
     def inputs(self, n: int, dtype: Any, seed: int = 0) -> tuple[np.ndarray, ...]:
         """As many tensors as the map takes. The saved tensor of a gradient that reads y is an output of the map."""
@@ -153,7 +163,7 @@ def assert_same_bits(got: Any, expected: Any, what: str = "") -> None:
 
 
 def ulp_distance(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Representable numbers between two arrays of one dtype, -0.0 and 0.0 being one; NaN against NaN is 0, else huge."""
+    """Representable numbers between two arrays of one dtype, -0.0 and 0.0 being one; NaN against a number: inf."""
     assert got.dtype == expected.dtype
 
     def ordered(x: np.ndarray) -> np.ndarray:
