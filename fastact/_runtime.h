@@ -112,7 +112,7 @@ static int64_t fa_now(void)
 
 /* Serial nanoseconds from which a second thread pays, when the team still spins and when it sleeps; a team falls asleep
  * after some milliseconds. Work between the two bounds wakes the team only when such work keeps coming. */
-enum { FA_HOT_NS = 10000, FA_COLD_NS = 200000, FA_AWAKE_NS = 2000000 };
+enum { FA_HOT_NS = 5000, FA_COLD_NS = 200000, FA_AWAKE_NS = 2000000 };
 
 static int fa_parts(double serial_ns)
 {
