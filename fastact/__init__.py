@@ -15,6 +15,8 @@ from fastact._threads import get_num_threads, set_num_threads, threads
 from fastact._version import __version__
 from fastact.activations import *  # noqa: F403
 from fastact.activations import __all__ as _activations
+from fastact.gated import *  # noqa: F403
+from fastact.gated import __all__ as _gated
 from fastact.gradients import *  # noqa: F403
 from fastact.gradients import __all__ as _gradients
 from fastact.regression import *  # noqa: F403
@@ -25,6 +27,6 @@ from fastact.smooth import __all__ as _smooth
 _threads._start()
 
 __all__ = [
-    *_activations, *_smooth, *_gradients, *_regression,
+    *_activations, *_smooth, *_gated, *_gradients, *_regression,
     "__version__", "get_include", "get_num_threads", "set_num_threads", "show_config", "threads", "ufuncs",
 ]
