@@ -34,6 +34,7 @@ FA_HIDDEN const fa_table JOIN(fa_table_, FA_ISA) = {
 #include "fastact/ops.def"
     },
     .loss_blocks = {loss_blocks_f32, loss_blocks_f64},
+    .moment_blocks = {moment_blocks_f32, moment_blocks_f64},
     .half_to_float = half_to_float,
     .float_to_half = float_to_half,
     FA_STREAM_ENTRIES

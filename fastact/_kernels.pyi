@@ -8,6 +8,7 @@ _T = TypeVar("_T")
 MAPS: list[dict[str, Any]]
 LOSSES: list[dict[str, Any]]
 MAP_ID: dict[str, int]
+LOSS_ID: dict[str, int]
 UFUNCS: dict[str, np.ufunc]
 
 def available_isas() -> list[str]: ...
@@ -31,3 +32,4 @@ def loss_sums(
     id: int, n: int, tensors: tuple[Any, ...], weight: Any = ..., params: tuple[float, ...] = ..., each: Any = ...,
     grad: Any = ..., scale: float = ...,
 ) -> Any: ...
+def moments(n: int, tensors: tuple[Any, ...], weight: Any = ..., largest: bool = ...) -> Any: ...

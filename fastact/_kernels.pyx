@@ -37,12 +37,13 @@ cdef extern from "_runtime.h" nogil:
         const char *isa
         fa_map_fn map[FA_NMAPS][FA_NDTYPES][2]
         void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
+        void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
         void (*half_to_float)(size_t n, const uint16_t *h, float *f) noexcept nogil
         void (*float_to_half)(size_t n, const float *f, uint16_t *h) noexcept nogil
         void (*stream)(char *to, const char *source, size_t nbytes) noexcept nogil
         void (*stream_end)() noexcept nogil
     const fa_map_info fa_maps[FA_NMAPS]
-    enum: FA_NLOSSES, FA_LOSS_BLOCK
+    enum: FA_NLOSSES, FA_LOSS_BLOCK, FA_MOMENTS, FA_LARGEST, FA_MOMENTS_SIZE
     ctypedef struct fa_loss_info:
         const char *name
         int differentiable, tensors, params, cost

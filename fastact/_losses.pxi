@@ -1,11 +1,12 @@
 # The pointwise losses: sums, elements, gradients. Included by _kernels.pyx.
 #
-# A job is cut into blocks of FA_LOSS_BLOCK elements; each leaves its sums in `partial`, which are added in a fixed tree:
-# the same bits for any number of threads.
+# A job is cut into blocks of FA_LOSS_BLOCK elements; each leaves its sums in `partial`, and these are added in a tree,
+# so that the bits do not depend on the number of threads.
 
 LOSSES = [{"name": fa_losses[i].name.decode(), "differentiable": bool(fa_losses[i].differentiable),
            "tensors": fa_losses[i].tensors, "params": fa_losses[i].params, "cost": fa_losses[i].cost}
           for i in range(FA_NLOSSES)]       # the list of losses, for everything outside this module
+LOSS_ID = {loss["name"]: i for i, loss in enumerate(LOSSES)}
 
 cdef enum: LOCAL_PARTIALS = 64              # below 131 072 elements no memory is asked for
 
@@ -112,7 +113,9 @@ cdef fa_operand as_operand(cnp.ndarray a, Py_ssize_t n) noexcept:
     return o
 
 
-def loss_sums(int id, Py_ssize_t n, tuple tensors, weight=None, tuple params=(), each=None, grad=None, double scale=1.0):
+def loss_sums(
+    int id, Py_ssize_t n, tuple tensors, weight=None, tuple params=(), each=None, grad=None, double scale=1.0
+):
     """Per column the sum of the (weighted) losses and of the weights, as an array of shape (columns, 2).
 
     All arrays are native float32 or all float64; tensors 0-d, 1-d or (n, columns); weight 0-d or 1-d. each and grad:
@@ -151,3 +154,64 @@ def loss_sums(int id, Py_ssize_t n, tuple tensors, weight=None, tuple params=(),
     if not done:
         raise MemoryError()
     return sums
+
+
+cdef void merge_moments(double *a, const double *b) noexcept nogil:
+    """a = the moments of a and b together."""
+    cdef double total = a[0] + b[0], share, delta
+    cdef int k
+    if total == 0:
+        return
+    share = b[0] / total
+    for k in range(1, 4, 2):
+        delta = b[k] - a[k]
+        a[k] += delta * share
+        a[k + 1] += b[k + 1] + delta * delta * (a[0] * share)
+    a[0] = total
+
+
+cdef double larger(double a, double b) noexcept nogil:
+    return a if a != a or b <= a else b
+
+
+def moments(Py_ssize_t n, tuple tensors, weight=None, bint largest=False):
+    """Of a and d = a - b, per column: total weight; mean, sum of squared deviations of a; the same of d: (columns, 5).
+
+    largest: only the largest |d|, shape (columns, 1). Arrays as in loss_sums; n >= 1.
+    """
+    cdef loss_call call
+    cdef cnp.npy_intp shape[2]
+    cdef cnp.ndarray a = tensors[0], b = tensors[1]
+    cdef Py_ssize_t size = 1 if largest else FA_MOMENTS_SIZE, deep = (n + FA_LOSS_BLOCK - 1) // FA_LOSS_BLOCK
+    cdef Py_ssize_t columns = cnp.PyArray_DIM(a, 1) if cnp.PyArray_NDIM(a) == 2 else 1, width = columns * size
+    cdef Py_ssize_t i, c, step = 1
+    cdef int dtype = FA_F64 if cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE else FA_F32
+    cdef double ns = n * columns * fa_cost_ns[0] * (4 if dtype == FA_F64 else 2)
+    cdef double *p
+    memset(&call, 0, sizeof(call))
+    call.job.in_[0] = as_operand(a, n)
+    call.job.in_[1] = as_operand(b, n)
+    if weight is not None:
+        call.job.weight = as_operand(<cnp.ndarray?>weight, n)
+    call.job.loss = FA_LARGEST if largest else FA_MOMENTS
+    call.job.n = n
+    call.job.columns = columns
+    call.blocks = table.moment_blocks[dtype]
+    shape[0] = deep
+    shape[1] = width
+    partial = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_DOUBLE)
+    p = <double *>cnp.PyArray_DATA(<cnp.ndarray>partial)
+    call.job.partial = p
+    with nogil:
+        run(loss_task, &call, deep * columns, fa_parts(ns))
+        while step < deep:                       # merge by pairs: rows i and i + step
+            i = 0
+            while i + step < deep:
+                for c in range(columns):
+                    if largest:
+                        p[i * width + c] = larger(p[i * width + c], p[(i + step) * width + c])
+                    else:
+                        merge_moments(p + i * width + c * size, p + (i + step) * width + c * size)
+                i += 2 * step
+            step *= 2
+    return partial[0].reshape(columns, size)

@@ -11,8 +11,7 @@ from fastact import _kernels
 from fastact._dispatch import as_floats, as_operand, check_out, result_dtype
 from fastact._reduction import check_nonnegative, check_reduction, check_weight, gradient_scale, reduced
 
-_ID = {loss["name"]: number for number, loss in enumerate(_kernels.LOSSES)}
-_TOTAL = _ID["total"]
+_TOTAL = _kernels.LOSS_ID["total"]
 
 
 def loss(
@@ -21,7 +20,7 @@ def loss(
 ) -> Any:
     """The loss `kernel` of ops.def, reduced; `name` is the caller's, for errors."""
     if sample_weight is None and pos_weight is None and reduction in ("mean", "sum"):
-        plain = _kernels.plain_loss(_ID[kernel], pred, target, params)
+        plain = _kernels.plain_loss(_kernels.LOSS_ID[kernel], pred, target, params)
         if plain is not None:
             return reduced(plain[0], pred.size, reduction, pred.dtype)  # type: ignore[union-attr]
     return _Call(name or kernel, kernel, pred, target, params, reduction, sample_weight, pos_weight).loss()
@@ -35,7 +34,7 @@ def loss_with_grad(
     plain_options = sample_weight is None and pos_weight is None and reduction in ("mean", "sum")
     if plain_options and isinstance(pred, np.ndarray) and grad_out is not False:
         scale = gradient_scale(pred.size, reduction)
-        plain = _kernels.plain_loss(_ID[kernel], pred, target, params, scale, grad_out)
+        plain = _kernels.plain_loss(_kernels.LOSS_ID[kernel], pred, target, params, scale, grad_out)
         if plain is not None:
             return reduced(plain[0], pred.size, reduction, pred.dtype), plain[1]
     call = _Call(name or f"{kernel}_with_grad", kernel, pred, target, params, reduction, sample_weight, pos_weight)
@@ -50,7 +49,7 @@ class _Call:
         sample_weight: ArrayLike | None, pos_weight: ArrayLike | None,
     ) -> None:
         self.name = name
-        self.kernel = _ID[kernel]
+        self.kernel = _kernels.LOSS_ID[kernel]
         self.params = params
         self.reduction = reduction
         check_reduction(name, reduction)
@@ -154,7 +153,7 @@ def _period(name: str, pos_weight: NDArray[Any], shape: tuple[int, ...]) -> NDAr
         np.broadcast_to(pos_weight, shape)
     except ValueError:
         raise ValueError(
-            f"{name}: pos_weight has shape {pos_weight.shape}, expected one that broadcasts to {shape}, the logits' shape"
+            f"{name}: pos_weight has shape {pos_weight.shape}, expected one that broadcasts to {shape}"
         ) from None
     while pos_weight.ndim and pos_weight.shape[0] == 1:
         pos_weight = pos_weight[0]

@@ -93,6 +93,9 @@ static const fa_loss_info fa_losses[FA_NLOSSES] = {
 };
 #endif
 
+/* What moments.h computes in the loss's place, and how many doubles a block of moments gives. */
+enum { FA_MOMENTS = FA_NLOSSES, FA_LARGEST, FA_MOMENTS_SIZE = 5 };
+
 /* A loss is summed in blocks of this many elements of one column. */
 #define FA_LOSS_BLOCK 2048
 
@@ -104,7 +107,7 @@ typedef struct {
 } fa_operand;
 
 typedef struct {
-    int loss;                    /* fa_loss_id */
+    int loss;                    /* fa_loss_id, FA_MOMENTS or FA_LARGEST */
     size_t n, columns;           /* elements per column */
     fa_operand in[3], weight;    /* weight.data NULL: none */
     const double *params;
@@ -119,6 +122,7 @@ typedef struct {
     fa_map_fn map[FA_NMAPS][FA_NDTYPES][2];     /* [id][dtype][fa_param_form]; without parameters both forms are one */
     /* Blocks first..last-1 of a job; block b is block b / columns of column b % columns. */
     void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
+    void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
     void (*half_to_float)(size_t n, const uint16_t *h, float *f);
     void (*float_to_half)(size_t n, const float *f, uint16_t *h);
     void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */

@@ -76,7 +76,7 @@ static inline double F(hinge_loss_d)(double score, double target)
     return margin > 0.0 ? -target : margin != margin ? margin : 0.0;
 }
 
-/* Summed by fastact.metrics only: no derivative. */
+/* Summed by zero_one_loss, fastact.metrics and the reductions: no derivative. */
 static inline double F(absolute_percentage)(double pred, double target)
 {
     /* scikit-learn's guard: eps of float64, whatever the dtype. */
@@ -85,3 +85,6 @@ static inline double F(absolute_percentage)(double pred, double target)
 }
 
 static inline double F(total)(double x) { return x; }
+static inline double F(unequal)(double x, double y) { return x != y ? 1.0 : 0.0; }
+/* Of integers as wide as REAL. */
+static inline double F(unequal_bits)(REAL x, REAL y) { return F(bits)(x) != F(bits)(y) ? 1.0 : 0.0; }

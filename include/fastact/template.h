@@ -5,3 +5,4 @@
 #include "fastact/loops.h"
 #include "fastact/losses.h"
 #include "fastact/loss_loops.h"
+#include "fastact/moments.h"
