@@ -100,7 +100,7 @@ static int fa_threads(void)
     if (n <= 1 || fa_serial_child)
         return 1;
     limit = fa_omp_max_threads();
-    return limit < fa_omp_default && limit < n ? limit : n;     /* threadpoolctl and omp_set_num_threads limit, never raise */
+    return limit != fa_omp_default && limit < n ? limit : n;    /* threadpoolctl and omp_set_num_threads limit, never raise */
 }
 
 static int64_t fa_now(void)

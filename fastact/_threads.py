@@ -87,7 +87,7 @@ def _count(name: str, n: int) -> int:
 def _environment(variable: str) -> int | None:
     """The first number of an environment variable (OpenMP allows a list, one per nesting level), if it is one."""
     text = os.environ.get(variable, "").split(",")[0].strip()
-    return int(text) if text.isdigit() and int(text) > 0 else None
+    return int(text) if text.isdecimal() and int(text) > 0 else None
 
 
 def cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float | None:
@@ -98,7 +98,9 @@ def cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/p
     except OSError:
         return None
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        controllers, _, path = line.partition(":")[2].partition(":")
+        if not path:
+            continue
         if controllers == "":
             base, quota = root, _quota_v2
         elif "cpu" in controllers.split(","):
@@ -118,16 +120,16 @@ def cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/p
 def _quota_v2(folder: Path) -> float | None:
     try:
         limit, period = (folder / "cpu.max").read_text().split()
-    except (OSError, ValueError):
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
         return None
-    return None if limit == "max" else int(limit) / int(period)
 
 
 def _quota_v1(folder: Path) -> float | None:
     try:
         limit = int((folder / "cpu.cfs_quota_us").read_text())
         return limit / int((folder / "cpu.cfs_period_us").read_text()) if limit > 0 else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return None
 
 
