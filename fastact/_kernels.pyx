@@ -12,7 +12,7 @@ The elementwise maps are in _map.pxi and _glu.pxi, rows in _rows.pxi, pointwise 
 from cython.parallel cimport prange
 from libc.float cimport FLT_MAX
 from libc.math cimport fabs
-from libc.stdint cimport uint16_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -62,7 +62,7 @@ cdef extern from "_runtime.h" nogil:
         char *each
         char *grad
         double *partial
-    const double fa_cost_ns[]
+    const int64_t fa_cost_ps[]
     ctypedef struct fa_fp:
         pass
     fa_fp fa_fp_enter()
@@ -74,7 +74,7 @@ cdef extern from "_runtime.h" nogil:
     int fa_openmp_version()
     int fa_omp_num_procs()
     int fa_threads()
-    int fa_parts(double serial_ns)
+    int fa_parts(int64_t serial_ns)
     void fa_team_begins()
     void fa_team_ends()
     int fa_process_threads, fa_omp_default, fa_thread_threads

@@ -41,7 +41,7 @@ cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept no
     cdef double local[2 * LOCAL_PARTIALS]
     cdef Py_ssize_t columns = call.job.columns, c
     cdef Py_ssize_t deep = (call.job.n + FA_LOSS_BLOCK - 1) // FA_LOSS_BLOCK, blocks = deep * columns
-    cdef double ns = call.job.n * columns * fa_cost_ns[fa_losses[id].cost] * (2 if dtype == FA_F64 else 1)
+    cdef int64_t ns = <int64_t>call.job.n * columns * fa_cost_ps[fa_losses[id].cost] * (2 if dtype == FA_F64 else 1) // 1000
     call.job.loss = id
     call.blocks = table.loss_blocks[dtype]
     call.job.partial = &local[0]
@@ -186,7 +186,7 @@ def moments(Py_ssize_t n, tuple tensors, weight=None, bint largest=False):
     cdef Py_ssize_t columns = cnp.PyArray_DIM(a, 1) if cnp.PyArray_NDIM(a) == 2 else 1, width = columns * size
     cdef Py_ssize_t i, c, step = 1
     cdef int dtype = FA_F64 if cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE else FA_F32
-    cdef double ns = n * columns * fa_cost_ns[0] * (4 if dtype == FA_F64 else 2)
+    cdef int64_t ns = n * columns * fa_cost_ps[0] * (4 if dtype == FA_F64 else 2) // 1000
     cdef double *p
     memset(&call, 0, sizeof(call))
     call.job.in_[0] = as_operand(a, n)

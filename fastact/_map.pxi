@@ -7,8 +7,8 @@ cdef enum:
     MAX_ARGS = 8
     BLOCK = 512          # elements of a gathered block: 5 operands of float64 stay in a 32 KiB L1
     STREAM = 4096        # bytes of a block on its way past the caches; 1, 2, 8 and 16 KiB were 4 to 20 % slower
+    GATHER_PS = 1000     # gathering, converting and scattering an element, roughly
 
-cdef double GATHER_NS = 1.0          # gathering, converting and scattering an element, roughly
 cdef Py_ssize_t streams_above = 0
 
 
@@ -102,7 +102,7 @@ cdef bint streams(map_job *job) noexcept nogil:
 cdef void map_run(map_job *job, int cost) noexcept nogil:
     cdef Py_ssize_t lanes = FA_GROUP // job.itemsize
     job.stream = streams(job)
-    run(map_task, job, (job.n + lanes - 1) // lanes, fa_parts(job.n * fa_cost_ns[cost] * (job.itemsize // 4)))
+    run(map_task, job, (job.n + lanes - 1) // lanes, fa_parts(job.n * fa_cost_ps[cost] * (job.itemsize // 4) // 1000))
 
 
 # ---- ufunc loops ----------------------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ cdef void map_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *st
         map_run(&job.map, info.cost)
     else:
         run(strided_task, &job, (job.map.n + job.block - 1) // job.block,
-            1 if job.block == 1 else fa_parts(job.map.n * (fa_cost_ns[info.cost] + GATHER_NS)))
+            1 if job.block == 1 else fa_parts(job.map.n * (fa_cost_ps[info.cost] + GATHER_PS) // 1000))
 
 
 cdef make_ufunc(int id):
@@ -335,7 +335,7 @@ def apply(int id, tuple operands, out, dict kwargs):
     cdef cnp.ndarray x
     cdef Py_ssize_t nbytes
     cdef int k, dtype
-    cdef double ns
+    cdef int64_t ns
     x_ = operands[0]
     dtype = fast_dtype(x_)
     if dtype < 0 or kwargs:
@@ -376,7 +376,7 @@ def apply(int id, tuple operands, out, dict kwargs):
             if not fast_output((<tuple>out)[k], dtype, &job, x, nbytes):
                 return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
     job.fn = table.map[id][dtype][FA_SCALAR_PARAMS]
-    ns = job.n * fa_cost_ns[info.cost]
+    ns = job.n * fa_cost_ps[info.cost] // 1000
     if ns < 2000:                    # letting others run costs more than this takes
         map_run(&job, info.cost)
     else:

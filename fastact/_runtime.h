@@ -114,7 +114,7 @@ static int64_t fa_now(void)
  * after some milliseconds. Work between the two bounds wakes the team only when such work keeps coming. */
 enum { FA_HOT_NS = 5000, FA_COLD_NS = 200000, FA_AWAKE_NS = 2000000 };
 
-static int fa_parts(double serial_ns)
+static int fa_parts(int64_t serial_ns)
 {
     int threads;
     int64_t now, busy;

@@ -80,6 +80,13 @@ class Op:
     def defaults(self) -> tuple[float, ...]:
         return tuple(self.parameters.values())
 
+    def documented(self, tensors: Any) -> tuple[tuple[Any, ...], dict[str, float]]:
+        """Operands and keywords as the public function takes them."""
+        kinds = inspect.signature(self.public).parameters
+        positional = [v for name, v in self.parameters.items() if kinds[name].kind is inspect.Parameter.POSITIONAL_ONLY]
+        keywords = {k: v for k, v in self.parameters.items() if kinds[k].kind is inspect.Parameter.KEYWORD_ONLY}
+        return (*tensors, *positional), keywords
+
     def inputs(self, n: int, dtype: Any, seed: int = 0) -> tuple[np.ndarray, ...]:
         """As many tensors as the map takes. The saved tensor of a gradient that reads y is an output of the map."""
         tensors = [hard_values(n, dtype, seed + k) for k in range(self.tensors)]
@@ -102,6 +109,14 @@ each_forward = pytest.mark.parametrize("op", FORWARD, ids=str)
 each_gradient = pytest.mark.parametrize("op", GRADIENTS, ids=str)
 
 
+def has_public(op: Op) -> bool:
+    """Whether there is a function for just this map; the contract test says what is missing."""
+    try:
+        return op.public is not None
+    except AttributeError:
+        return False
+
+
 def public(name: str) -> Any:
     """The public function of a map. A form that is another map (gelu_tanh) is its function's approximate="tanh"."""
     function = getattr(fastact, name, None)
@@ -113,6 +128,9 @@ def public(name: str) -> Any:
     if function is None or "approximate" not in inspect.signature(function).parameters:
         raise AttributeError(f"fastact has no public function for the map {name}")
     return functools.partial(function, approximate=form)
+
+
+each_public = pytest.mark.parametrize("op", [op for op in OPS if has_public(op)], ids=str)
 
 
 def hard_values(n: int, dtype: Any, seed: int = 0) -> np.ndarray:
