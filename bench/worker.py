@@ -1,0 +1,158 @@
+"""One library in one process: builds a case, hands out a sample of its results, and times it when told to.
+
+Thread pools of different libraries fight inside one process; here each is alone, and idle while another is timed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import statistics
+import time
+import traceback
+from dataclasses import dataclass
+
+# Every variable that sizes a pool, set before the worker imports anything. What the libraries make of it is in the
+# `setup` of their peers_*.py.
+POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTACT_NUM_THREADS", "NPROC")
+REPEATS = 3  # timings per turn
+QUIET = 0.05
+TRIES = 3
+SLOW_SECONDS = 0.25  # calls so long are not warmed up or calibrated
+WARM_SECONDS = 0.001  # a pool that slept 10 ms needs some 0.1 ms to wake: not the library's cost per call
+
+
+@dataclass
+class Turn:
+    """Seconds per call of one turn: its median and its best timing, and how many cores it kept busy."""
+
+    seconds: float
+    best: float
+    cores: float
+    stalled: float = 0.0  # share of the turn in which somebody waited for a CPU: another process disturbed it
+
+
+class Library:
+    """The parent's end: a worker process that is asked one thing at a time."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        for variable in POOLS:
+            os.environ[variable] = str(threads)
+        context = multiprocessing.get_context("spawn")  # a fork would inherit the parent's pools
+        self.name = name
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(name, threads, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def ask(self, question: str, *arguments):
+        self._ours.send((question, arguments))
+        return self.answer()
+
+    def answer(self):
+        try:
+            kind, value = self._ours.recv()
+        except EOFError:
+            self._process.join()
+            raise RuntimeError(f"{self.name}: the worker died, exit code {self._process.exitcode}") from None
+        if kind == "error":
+            raise RuntimeError(f"{self.name}: {value}")
+        return value
+
+    def time(self) -> Turn:
+        """One turn; again if another process got in its way (Linux tells), and the quietest of them counts."""
+        turns = []
+        while len(turns) < TRIES and not (turns and turns[-1].stalled < QUIET):
+            before, begin = _waited(), time.perf_counter()
+            turn = self.ask("time")
+            turn.stalled = (_waited() - before) / (time.perf_counter() - begin)
+            turns.append(turn)
+        return min(turns, key=lambda turn: turn.stalled)
+
+    def close(self) -> None:
+        self._ours.close()
+        self._process.join(timeout=5)
+        if self._process.is_alive():
+            self._process.terminate()
+
+
+def _waited() -> float:
+    """Seconds since boot in which some task that could run was waiting for a CPU."""
+    try:
+        with open("/proc/pressure/cpu", encoding="ascii") as file:
+            return int(file.readline().rpartition("=")[2]) / 1e6
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _serve(name: str, threads: int, pipe) -> None:
+    try:
+        peer = importlib.import_module(f"peers_{name}")
+        pipe.send(("ok", peer.setup(threads)))
+    except Exception as error:
+        pipe.send(("error", f"{type(error).__name__}: {error}"))
+        return
+    answers = {"prepare": _prepare, "calibrate": _calibrate, "time": _time, "drop": _drop}
+    state: dict = {"peer": peer}
+    while True:
+        try:
+            question, arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send(("ok", answers[question](state, *arguments)))
+        except NotImplementedError as error:
+            pipe.send(("ok", f"{error}"))
+        except Exception:
+            pipe.send(("error", traceback.format_exc(limit=-2).strip()))
+
+
+def _prepare(state, case, check: bool):
+    """A list of (statement, sampled outputs), one per way of writing the case; empty if the library lacks it."""
+    import agreement
+    import inputs
+
+    state["calls"] = state["peer"].calls(case, inputs.make(case))
+    if not check:
+        return [(call.statement, None) for call in state["calls"]]
+    return [
+        (call.statement, {name: agreement.sample(case, name, values) for name, values in call.run().items()})
+        for call in state["calls"]
+    ]
+
+
+def _calibrate(state, chosen: list[int], budget: float):
+    """Keep the fastest of the chosen calls; returns its index."""
+    best, number = None, 1
+    for index in chosen:
+        call = state["calls"][index]
+        seconds, count = call.time(1), 1
+        while seconds * count < budget / 4 and count < 10**6:
+            count = max(2 * count, min(8 * count, int(budget / 2 / max(seconds, 1e-9))))
+            seconds = call.time(count)
+        if seconds < SLOW_SECONDS:
+            seconds = min(seconds, call.time(count))  # the first may have touched new pages, or compiled
+        if best is None or seconds < best[1]:
+            best = (index, seconds)
+    index, seconds = best
+    state["call"], state["seconds"] = state["calls"][index], seconds
+    state["calls"] = []
+    state["number"] = number = max(1, round(budget / REPEATS / seconds))
+    state["repeats"] = REPEATS if seconds < budget else 1
+    state["warm"] = max(1, min(number, round(WARM_SECONDS / seconds)))
+    return index
+
+
+def _time(state) -> Turn:
+    call, number = state["call"], state["number"]
+    if state["seconds"] < SLOW_SECONDS:
+        call.time(state["warm"])
+    cpu, wall = time.process_time(), time.perf_counter()
+    timings = [call.time(number) for _ in range(state["repeats"])]
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return Turn(statistics.median(timings), min(timings), cpu / wall)
+
+
+def _drop(state) -> None:
+    state["calls"], state["call"] = [], None
