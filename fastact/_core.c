@@ -35,6 +35,7 @@ FA_HIDDEN const fa_table JOIN(fa_table_, FA_ISA) = {
     },
     .loss_blocks = {loss_blocks_f32, loss_blocks_f64},
     .moment_blocks = {moment_blocks_f32, moment_blocks_f64},
+    .prelu_blocks = {prelu_blocks_f32, prelu_blocks_f64},
     .half_to_float = half_to_float,
     .float_to_half = float_to_half,
     FA_STREAM_ENTRIES

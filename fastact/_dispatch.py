@@ -6,6 +6,7 @@ Every text says which function and argument, what was expected, and what came.
 from __future__ import annotations
 
 import inspect
+import operator
 import sys
 from collections.abc import Mapping
 from numbers import Real
@@ -133,6 +134,16 @@ def check_choice(name: str, argument: str, value: Any, choices: tuple[str, ...])
     """Raises ValueError unless `value` is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name}: {argument} is {value!r}, expected one of {', '.join(map(repr, choices))}")
+
+
+def check_axis(name: str, axis: Any, argument: str, ndim: int) -> int:
+    """`axis` of an argument with `ndim` dimensions, counted from the front."""
+    try:
+        return np.lib.array_utils.normalize_axis_index(operator.index(axis), ndim)
+    except TypeError:
+        raise TypeError(f"{name}: axis is {axis!r}, expected an int") from None
+    except np.exceptions.AxisError:
+        raise np.exceptions.AxisError(f"{name}: axis is {axis}, but {argument} has {ndim} dimensions") from None
 
 
 def check_number(

@@ -38,6 +38,7 @@ cdef extern from "_runtime.h" nogil:
         fa_map_fn map[FA_NMAPS][FA_NDTYPES][2]
         void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
         void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
+        void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last) noexcept nogil
         void (*half_to_float)(size_t n, const uint16_t *h, float *f) noexcept nogil
         void (*float_to_half)(size_t n, const float *f, uint16_t *h) noexcept nogil
         void (*stream)(char *to, const char *source, size_t nbytes) noexcept nogil
@@ -63,6 +64,14 @@ cdef extern from "_runtime.h" nogil:
         char *grad
         double *partial
     const int64_t fa_cost_ps[]
+    ctypedef struct fa_prelu_job:
+        const char *dy
+        const char *x
+        const char *alpha
+        char *dx
+        size_t n, outer, channels, inner, block_outer, block_channels, block_inner
+        double *partial
+    const double fa_cost_ns[]
     ctypedef struct fa_fp:
         pass
     fa_fp fa_fp_enter()
@@ -190,3 +199,4 @@ if fa_watch_forks():
 include "_map.pxi"
 include "_glu.pxi"
 include "_losses.pxi"
+include "_prelu.pxi"

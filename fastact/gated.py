@@ -5,13 +5,12 @@ The three of two tensors take what `fastact.activations` says. `glu` finds both 
 
 from __future__ import annotations
 
-import operator
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastact._dispatch import UfuncOptions, as_floats, check_out
+from fastact._dispatch import UfuncOptions, as_floats, check_axis, check_out
 from fastact._kernels import MAP_ID, apply, apply_halves
 
 __all__ = ["glu", "glu_grad", "reglu", "reglu_grad", "swiglu", "swiglu_grad"]
@@ -254,7 +253,7 @@ def _halved(name: str, x: Any, axis: int) -> tuple[Any, int]:
         x = np.asarray(x)
     if type(x) is np.ndarray:
         x = as_floats(name, "x", x)
-    axis = np.lib.array_utils.normalize_axis_index(operator.index(axis), x.ndim, name)
+    axis = check_axis(name, axis, "x", x.ndim)
     if x.shape[axis] % 2:
         raise ValueError(f"{name}: x has size {x.shape[axis]} along axis {axis}, expected an even size")
     return x, axis

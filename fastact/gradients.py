@@ -12,9 +12,9 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastact._dispatch import UfuncOptions
+from fastact._dispatch import UfuncOptions, as_floats, check_out
 from fastact._docs import vjp
-from fastact._kernels import MAP_ID, apply, in_default_modes
+from fastact._kernels import MAP_ID, apply, in_default_modes, plain_prelu_grad
 
 __all__ = [
     "celu_grad", "elu_grad", "hard_shrink_grad", "hard_sigmoid_grad", "hard_swish_grad", "hard_tanh_grad",
@@ -79,7 +79,10 @@ def leaky_relu_grad(
 
 _PRELU = MAP_ID["prelu_grad"]
 
-def prelu_grad(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike, /) -> tuple[Any, Any]:
+
+def prelu_grad(
+    dy: ArrayLike, x: ArrayLike, alpha: ArrayLike, /, *, out: tuple[Any, Any] | None = None
+) -> tuple[Any, Any]:
     """Gradients of `prelu`: ``dx = dy * (1 if x > 0 else alpha)`` and ``dalpha = sum(dy * min(x, 0))``.
 
     Parameters
@@ -88,11 +91,28 @@ def prelu_grad(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike, /) -> tuple[Any, A
         Gradient of the loss with respect to the output.
     x, alpha : array_like
         What `prelu` was given.
+    out : tuple of two ndarrays, optional
+        Where dx (which may be `dy` or `x`) and dalpha go; either may be None.
 
     Returns
     -------
-    dx, dalpha : ndarray
-        `dalpha` is summed to the shape of `alpha`.
+    dx : ndarray or scalar
+        The broadcast shape of `dy`, `x` and `alpha`, their common dtype.
+    dalpha : ndarray or scalar
+        Summed to the shape of `alpha`; the common dtype. NaN where the alpha met a NaN in `dy` or `x`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not broadcast, or an `out` has another shape or is read-only.
+    TypeError
+        For complex, object and string arrays, or if an `out` has another dtype.
+
+    Notes
+    -----
+    Products and sums of dalpha are float64, in an order that depends on the shape only. C-contiguous arrays of one
+    dtype take one pass over `dy` and `x`, if the axes of `alpha` that are longer than 1 lie side by side: one alpha
+    for all, (C,) for (N, C), (C, 1, 1) for (N, C, H, W).
 
     Examples
     --------
@@ -101,17 +121,45 @@ def prelu_grad(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike, /) -> tuple[Any, A
     >>> dx, dalpha
     (array([0.5, 2. ]), array([-3.]))
     """
-    dx = apply(_PRELU, (dy, x, alpha), None, {})
-    return dx, in_default_modes(_dalpha, dy, x, np.shape(alpha), dx)
+    if out is None:
+        plain = plain_prelu_grad(dy, x, alpha, None)
+        return in_default_modes(_prelu_grad, dy, x, alpha, None, None) if plain is None else plain
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TypeError(f"prelu_grad: out is of type {type(out).__name__}, expected a tuple (dx, dalpha)")
+    return in_default_modes(_prelu_grad, dy, x, alpha, *out)
 
 
-def _dalpha(dy: ArrayLike, x: ArrayLike, shape: tuple[int, ...], dx: Any) -> Any:
+def _prelu_grad(dy: Any, x: Any, alpha: Any, dx_out: Any, dalpha_out: Any) -> tuple[Any, Any]:
+    dy, x = as_floats("prelu_grad", "dy", dy), as_floats("prelu_grad", "x", x)
+    if type(alpha) not in (int, float):
+        alpha = as_floats("prelu_grad", "alpha", alpha)
+    try:
+        np.broadcast_shapes(dy.shape, x.shape, np.shape(alpha))
+    except ValueError:
+        shapes = f"{dy.shape}, {x.shape} and {np.shape(alpha)}"
+        raise ValueError(f"prelu_grad: dy, x and alpha have shapes {shapes}, which do not broadcast") from None
+    dtype = np.result_type(dy, x, alpha)
+    if dalpha_out is not None:
+        check_out("prelu_grad", dalpha_out, np.shape(alpha), dtype, "out[1]")
+    plain = plain_prelu_grad(dy, x, alpha, dx_out)
+    if plain is None:           # any layout, by NumPy; dalpha first, since dx may go to dy or x
+        dalpha = _dalpha(dy, x, np.shape(alpha), dtype)
+        dx = apply(_PRELU, (dy, x, alpha), dx_out, {})
+    else:
+        dx, dalpha = plain
+    if dalpha_out is None:
+        return dx, dalpha
+    dalpha_out[...] = dalpha
+    return dx, dalpha_out
+
+
+def _dalpha(dy: Any, x: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     with np.errstate(all="ignore"):
-        full = np.multiply(dy, np.minimum(x, 0), dtype=np.result_type(dx, np.float32))
-        full = np.broadcast_to(full, np.shape(dx))
+        full = np.multiply(dy, np.minimum(x, 0), dtype=np.float64)
+        full = np.broadcast_to(full, np.broadcast_shapes(full.shape, shape))
         extra = full.ndim - len(shape)
         axes = (*range(extra), *(extra + d for d, size in enumerate(shape) if size == 1))
-        return full.sum(axis=axes, dtype=np.float64).astype(dx.dtype).reshape(shape)
+        return full.sum(axis=axes).reshape(shape).astype(dtype)[()]
 
 
 _ELU = MAP_ID["elu_grad"]

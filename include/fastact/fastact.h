@@ -117,6 +117,16 @@ typedef struct {
     double *partial;             /* two per block: sum of (weighted) losses, sum of weights */
 } fa_loss_job;
 
+/* Gradients of prelu: element (o, c, i) of (outer, channels, inner) has slope alpha[c]. With inner = 1 the last of the
+ * outer rows may end early, at n. */
+typedef struct {
+    const char *dy, *x, *alpha;
+    char *dx;                    /* may be dy or x */
+    size_t n, outer, channels, inner;
+    size_t block_outer, block_channels, block_inner;
+    double *partial;             /* [outer block][inner block][channel]: sums of dy * min(x, 0) */
+} fa_prelu_job;
+
 /* All kernels of one ISA. */
 typedef struct {
     const char *isa;
@@ -124,6 +134,8 @@ typedef struct {
     /* Blocks first..last-1 of a job; block b is block b / columns of column b % columns. */
     void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
     void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
+    /* Units first..last-1 of a job: channel blocks of inner blocks of outer blocks. */
+    void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last);
     void (*half_to_float)(size_t n, const uint16_t *h, float *f);
     void (*float_to_half)(size_t n, const float *f, uint16_t *h);
     void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */

@@ -1,0 +1,162 @@
+# Both gradients of prelu. Included by _kernels.pyx.
+#
+# A C-contiguous x is (outer, channels, inner) with one alpha per channel. A channel's sum is made of blocks that depend
+# on the shape only, each summed in double, then of those by pairs: the same bits for any number of threads.
+#  - Long runs (inner >= NARROW): a block is a part of a run, or some channels' runs.
+#  - Else rows: alpha is repeated to a row of `channels * inner` values, and several times if that is short of a few
+#    vectors; each place of the row has a sum of its own.
+
+cdef enum:
+    NARROW = 64          # elements of a run that are worth a kernel call: (32, 512, 7, 7) took 460 us by runs
+    TALL = 16            # rows that are worth a repeated alpha
+    RUN_BLOCK = 16384    # elements of a run, and of a unit, at most
+    ROW_BLOCK = 512      # places of a row in a unit: their sums stay in L1
+    DEEP = 64            # blocks of rows at most, of as many rows at least: the sums take little memory beside x
+    ROW_WIDTH = 256      # places that a row should have at least
+
+
+cdef double PRELU_NS = 0.12          # of one thread for a float32 element, roughly
+
+
+cdef struct prelu_call:
+    fa_prelu_job job
+    void (*blocks)(const fa_prelu_job *job, size_t first, size_t last) noexcept nogil
+
+
+cdef void prelu_task(void *call_, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef prelu_call *call = <prelu_call *>call_
+    call.blocks(&call.job, begin, end)
+
+
+cdef inline Py_ssize_t blocks_of(Py_ssize_t n, Py_ssize_t block) noexcept nogil:
+    return (n + block - 1) // block
+
+
+cdef void put_real(char *to, double value, int dtype) noexcept nogil:
+    cdef fa_fp saved = fa_fp_enter()
+    if dtype == FA_F64:
+        (<double *>to)[0] = value
+    else:
+        (<float *>to)[0] = <float>value
+    fa_fp_leave(saved)
+
+
+cdef bint prelu_run(prelu_call *call, int dtype, Py_ssize_t outer, Py_ssize_t channels, Py_ssize_t inner,
+                    const char *alpha, char *dalpha) noexcept nogil:
+    """False: no memory."""
+    cdef fa_prelu_job *job = &call.job
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, n = outer * channels * inner
+    cdef Py_ssize_t width = channels * inner, times = 1, deep, c, w
+    cdef bint rows = channels > 1 and (inner == 1 or (inner < NARROW and outer >= TALL))
+    cdef char *repeated = NULL
+    cdef double total
+    cdef fa_fp saved
+    job.n = n
+    if rows:
+        while width * times < ROW_WIDTH and 2 * times * DEEP <= outer:
+            times *= 2
+        width *= times
+        job.outer, job.channels, job.inner = blocks_of(outer, times), width, 1
+        job.block_outer = blocks_of(job.outer, max(1, min(DEEP, <Py_ssize_t>job.outer // DEEP)))
+        job.block_channels, job.block_inner = ROW_BLOCK, 1
+        repeated = <char *>malloc(width * itemsize)
+        if repeated == NULL:
+            return False
+        for w in range(width):
+            memcpy(repeated + w * itemsize, alpha + w // inner % channels * itemsize, itemsize)
+        alpha = repeated
+    else:
+        job.outer, job.channels, job.inner = outer, channels, inner
+        job.block_inner = min(inner, <Py_ssize_t>RUN_BLOCK)
+        job.block_outer = blocks_of(outer, min(outer, <Py_ssize_t>DEEP))
+        job.block_channels = max(1, min(channels, RUN_BLOCK // <Py_ssize_t>(job.block_inner * job.block_outer)))
+    deep = blocks_of(job.outer, job.block_outer) * blocks_of(job.inner, job.block_inner)
+    job.alpha = alpha
+    job.partial = <double *>malloc(deep * job.channels * sizeof(double))
+    if job.partial == NULL:
+        free(repeated)
+        return False
+    call.blocks = table.prelu_blocks[dtype]
+    run(prelu_task, call, deep * blocks_of(job.channels, job.block_channels),
+        fa_parts(n * PRELU_NS * (itemsize // 4)))
+    saved = fa_fp_enter()
+    for c in range(<Py_ssize_t>job.channels):
+        job.partial[c] = tree_sum(job.partial + c, deep, job.channels)
+    for c in range(channels):
+        total = 0
+        if rows:
+            for w in range(times * inner):
+                total += job.partial[(w // inner * channels + c) * inner + w % inner]
+        else:
+            total = job.partial[c]
+        put_real(dalpha + c * itemsize, total, dtype)
+    fa_fp_leave(saved)
+    free(job.partial)
+    free(repeated)
+    return True
+
+
+def plain_prelu_grad(dy_, x_, alpha_, out):
+    """(dx, dalpha) if the kernels can take all as it is, else None. That is: dy and x C-contiguous, of one shape and
+    dtype, float32 or float64; alpha a Python number or such an array whose axes longer than 1 lie side by side and are
+    x's; dx goes to `out` or a new array."""
+    cdef int dtype = fast_dtype(x_), d, shift, begin = -1, end = 0
+    cdef Py_ssize_t outer = 1, channels = 1, inner = 1, nbytes, size
+    cdef cnp.ndarray x, alpha
+    cdef prelu_call call
+    cdef char *dx
+    cdef bint done
+    if dtype < 0 or fast_dtype(dy_) != dtype or not same_shape(<cnp.ndarray>dy_, <cnp.ndarray>x_):
+        return None
+    x = <cnp.ndarray>x_
+    if PyFloat_CheckExact(alpha_) or PyLong_CheckExact(alpha_):
+        if fabs(alpha_) > FLT_MAX:
+            return None
+        alpha = cnp.PyArray_SimpleNew(0, NULL, cnp.PyArray_TYPE(x))
+        put_real(<char *>cnp.PyArray_DATA(alpha), alpha_, dtype)
+    elif type(alpha_) is cnp.ndarray and cnp.PyArray_TYPE(<cnp.ndarray>alpha_) == cnp.PyArray_TYPE(x) \
+            and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>alpha_):
+        alpha = <cnp.ndarray>alpha_
+    else:
+        return None
+    shift = cnp.PyArray_NDIM(x) - cnp.PyArray_NDIM(alpha)
+    if shift < 0:
+        return None
+    for d in range(cnp.PyArray_NDIM(alpha)):
+        size = cnp.PyArray_DIM(alpha, d)
+        if size != 1:
+            if size != cnp.PyArray_DIM(x, shift + d) or (begin >= 0 and end != shift + d):
+                return None
+            end = shift + d + 1
+            if begin < 0:
+                begin = shift + d
+    for d in range(cnp.PyArray_NDIM(x)):
+        size = cnp.PyArray_DIM(x, d)
+        if begin < 0 or d >= end:
+            inner *= size
+        elif d < begin:
+            outer *= size
+        else:
+            channels *= size
+    if cnp.PyArray_SIZE(x) == 0 or outer * inner == 1:
+        return None
+    nbytes = cnp.PyArray_SIZE(x) * (8 if dtype == FA_F64 else 4)
+    if out is None:
+        out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+    elif fast_dtype(out) != dtype or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out) or not same_shape(out, x):
+        return None
+    dx = <char *>cnp.PyArray_DATA(<cnp.ndarray>out)
+    call.job.dy = <char *>cnp.PyArray_DATA(<cnp.ndarray>dy_)
+    call.job.x = <char *>cnp.PyArray_DATA(x)
+    call.job.dx = dx
+    if not ((dx == call.job.dy or apart(dx, <char *>call.job.dy, nbytes))
+            and (dx == call.job.x or apart(dx, <char *>call.job.x, nbytes))
+            and disjoint(dx, nbytes, <char *>cnp.PyArray_DATA(alpha), cnp.PyArray_NBYTES(alpha))):
+        return None
+    dalpha = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(alpha), cnp.PyArray_DIMS(alpha), cnp.PyArray_TYPE(x))
+    with nogil:
+        done = prelu_run(&call, dtype, outer, channels, inner, <char *>cnp.PyArray_DATA(alpha),
+                         <char *>cnp.PyArray_DATA(<cnp.ndarray>dalpha))
+    if not done:
+        raise MemoryError("prelu_grad: no memory for the partial sums")
+    return out, dalpha[()]

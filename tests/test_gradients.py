@@ -1,0 +1,120 @@
+"""Gradients: each against numerical derivatives of its function, and their values at kinks.
+
+tests/test_prelu_grad.py and tests/test_glu.py hold what those two do beyond a formula.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from helpers import GRADIENTS, Op, each_gradient, public, tuple_of
+
+import fastact
+
+# 0.06 and more away from every multiple of 1/4, and with SHIFTED parameters too no kink lies anywhere else.
+POINTS = np.arange(-64, 64) / 4 + 0.09
+SHIFT = 0.25
+H = 0.01
+WEIGHTS = np.array([-1, 9, -45, 0, 45, -9, 1]) / 60         # sixth-order first derivative at spacing 1
+
+
+def slope(op: Op, tensors: list[np.ndarray], which: int, params: tuple[float, ...] = ()) -> np.ndarray:
+    """Derivative of a map with respect to one of its tensors, numerically in float64: right to about 1e-11."""
+    total = np.zeros_like(tensors[which])
+    for step, weight in zip(range(-3, 4), WEIGHTS, strict=True):
+        moved = [t + step * H if k == which else t for k, t in enumerate(tensors)]
+        total += weight * op(*moved, *params) / H
+    return total
+
+
+def parameter_sets(op: Op) -> list[tuple[float, ...]]:
+    if not op.params:
+        return [()]
+    shifted = [tuple(v + SHIFT * (k == which) for k, v in enumerate(op.defaults)) for which in range(op.params)]
+    return [op.defaults, *shifted]
+
+
+@each_gradient
+def test_gradient_is_the_derivative_of_the_function(op: Op) -> None:
+    """Every output of every map: the gradient of one of the function's tensors."""
+    rng = np.random.default_rng(op.id)
+    inputs = [rng.permutation(POINTS) for _ in range(op.forward.tensors)]
+    dy = rng.normal(size=POINTS.size)
+    for params in parameter_sets(op):
+        saved = (op.forward(*inputs, *params),) if op.saves_output else inputs
+        got = tuple_of(op(dy, *saved, *params))
+        assert len(got) == len(inputs)
+        for k, gradient in enumerate(got):
+            want = dy * slope(op.forward, inputs, k, params)
+            np.testing.assert_allclose(gradient, want, rtol=1e-9, atol=1e-10, err_msg=f"{op} {params} output {k}")
+
+
+@each_gradient
+def test_far_out_the_gradient_is_that_of_the_asymptote(op: Op) -> None:
+    """At +-40 every function is a straight line to 1e-8 relative or flat, unless it decays slowly."""
+    for x in (-40.09, 40.09):
+        inputs = [np.array([x])] + [np.array([1.5])] * (op.forward.tensors - 1)
+        saved = (op.forward(*inputs),) if op.saves_output else inputs
+        got = tuple_of(op(np.array([1.0]), *saved))[0]
+        np.testing.assert_allclose(got, slope(op.forward, inputs, 0), rtol=1e-8, atol=1e-11)
+
+
+KINKS = [
+    # name, x, options, slope there
+    ("relu", 0.0, {}, 0), ("relu", -0.0, {}, 0),
+    ("relu6", 0.0, {}, 0), ("relu6", 6.0, {}, 0),
+    ("leaky_relu", 0.0, {}, 0.01), ("leaky_relu", -0.0, {"negative_slope": 0.3}, 0.3),
+    ("elu", 0.0, {"alpha": 0.5}, 0.5), ("celu", 0.0, {"alpha": 0.5}, 1),
+    ("selu", 0.0, {}, 1.6732632423543772848 * 1.0507009873554804934),
+    ("hard_sigmoid", -3.0, {}, 0), ("hard_sigmoid", 3.0, {}, 0),
+    ("hard_swish", -3.0, {}, 0), ("hard_swish", 3.0, {}, 1),
+    ("hard_tanh", -1.0, {}, 0), ("hard_tanh", 1.0, {}, 0), ("hard_tanh", 2.0, {"max_val": 2.0}, 0),
+    ("soft_shrink", 0.5, {}, 0), ("soft_shrink", -0.5, {}, 0),
+    ("hard_shrink", 0.5, {}, 0), ("hard_shrink", -0.5, {}, 0), ("hard_shrink", 2.0, {"lambd": 2.0}, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "x", "options", "expected"), KINKS)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_slope_at_a_kink(name: str, x: float, options: dict[str, float], expected: float, dtype: type) -> None:
+    got = getattr(fastact, f"{name}_grad")(dtype([3.0]), dtype([x]), **options)
+    np.testing.assert_allclose(got, dtype([3.0]) * dtype(expected), rtol=2 * np.finfo(dtype).eps)
+
+
+def test_kinks_cover_every_function_that_has_one() -> None:
+    """A function whose slopes just left and right of a multiple of 1/2 differ must say its slope there."""
+    places = np.arange(-16, 17) / 2
+    for op in GRADIENTS:
+        if op.kind != "activation" or op.saves_output or op.name == "prelu_grad":
+            continue
+        one = np.ones_like(places)
+        kinks = places[np.abs(op(one, places + 1e-9) - op(one, places - 1e-9)) > 1e-3]
+        named = {x for name, x, options, _ in KINKS if f"{name}_grad" == op.name and not options}
+        assert set(kinks) <= named, op.name
+
+
+@each_gradient
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nan_in_any_operand_gives_nan(op: Op, dtype: type) -> None:
+    """NaN in dy reaches every output; a NaN saved tensor those that are computed from it."""
+    for bad in range(op.tensors):
+        operands = [np.full(5, 0.75, dtype) for _ in range(op.tensors)]
+        operands[bad][2] = np.nan
+        got = tuple_of(op(*operands))
+        # gated: dup = dy * f(gate) does not read up
+        readers = got if bad < 2 else got[:1]
+        for gradient in readers:
+            assert np.isnan(gradient[2])
+            assert not np.isnan(gradient[[0, 1, 3, 4]]).any()
+
+
+@each_gradient
+def test_parameters_have_the_names_and_defaults_of_the_function(op: Op) -> None:
+    own = inspect.signature(public(op.name)).parameters if op.kind == "activation" else {}
+    for name, default in op.parameters.items() if op.params else ():
+        if own[name].kind is inspect.Parameter.KEYWORD_ONLY:
+            assert own[name].default == default
+    text = public(op.name).__doc__ if op.kind == "activation" else "Parameters"
+    assert "Parameters" in text
