@@ -13,9 +13,7 @@ cdef enum:
     ROW_BLOCK = 512      # places of a row in a unit: their sums stay in L1
     DEEP = 64            # blocks of rows at most, of as many rows at least: the sums take little memory beside x
     ROW_WIDTH = 256      # places that a row should have at least
-
-
-cdef double PRELU_NS = 0.12          # of one thread for a float32 element, roughly
+    PRELU_PS = 120       # picoseconds of one thread for a float32 element
 
 
 cdef struct prelu_call:
@@ -78,7 +76,7 @@ cdef bint prelu_run(prelu_call *call, int dtype, Py_ssize_t outer, Py_ssize_t ch
         return False
     call.blocks = table.prelu_blocks[dtype]
     run(prelu_task, call, deep * blocks_of(job.channels, job.block_channels),
-        fa_parts(n * PRELU_NS * (itemsize // 4)))
+        fa_parts(n * PRELU_PS * (itemsize // 4) // 1000))
     saved = fa_fp_enter()
     for c in range(<Py_ssize_t>job.channels):
         job.partial[c] = tree_sum(job.partial + c, deep, job.channels)
