@@ -19,20 +19,13 @@ static inline REAL F(prelu_d)(REAL x, REAL a) { return x > C(0.0) ? C(1.0) : x !
 static inline REAL F(elu)(REAL x, REAL alpha) { return x > C(0.0) ? x : alpha * F(expm1_nonpos)(x); }
 static inline REAL F(elu_d)(REAL x, REAL alpha) { return x > C(0.0) ? C(1.0) : F(exp_times)(x, C(-0.0), alpha); }
 
-/* x/alpha = t + low: its rounding would cost |t| ULP in the derivative. */
-static inline REAL F(quotient_low)(REAL x, REAL alpha, REAL t)
-{
-    if (!FA_HAS_FMA) return C(-0.0);
-    const REAL low = -FMA(t, alpha, -x) / alpha, lo = -LIMIT(one), up = low > lo ? low : lo;
-    return F(at_most)(up, LIMIT(one));
-}
-/* A negative alpha turns the exponential round, so e^t - 1 has to hold for every t. Where it is t itself, x comes back
- * unscaled (t may be subnormal). */
+/* A negative alpha turns the exponential round, so e^t - 1 has to hold for every t = x/alpha. Where it is t itself, x comes
+ * back unscaled (t may be subnormal). */
 static inline REAL F(celu)(REAL x, REAL alpha)
 {
-    const REAL t = x / alpha;
-    const F(reduced) a = F(reduce)(F(at_most)(F(at_least)(t, LIMIT(expm1_lo)), LIMIT(exp_hi)), C(-1.0));
-    const REAL s = F(exp2_of)(a.z), half = FMA(F(expm1_of)(a.r), s, s - C(0.5));
+    const REAL t = x / alpha, bounded = F(at_most)(F(at_least)(t, LIMIT(expm1_lo)), LIMIT(expm1_hi));
+    const REAL z = F(exponent_of)(bounded, C(-1.0)), s = F(exp2_of)(z);
+    const REAL half = FMA(F(expm1_of)(F(remainder_of)(bounded, z, C(-1.0)) + F(quotient_low)(x, alpha, t)), s, s - C(0.5));
     return (x >= C(0.0)) | (F(abs)(t) < K(0x1p-26f, 0x1p-55)) ? x : (half + half) * alpha;
 }
 static inline REAL F(celu_d)(REAL x, REAL alpha)
@@ -41,12 +34,11 @@ static inline REAL F(celu_d)(REAL x, REAL alpha)
     return x > C(0.0) ? C(1.0) : F(exp_times)(t, F(quotient_low)(x, alpha, t), C(1.0));
 }
 
-/* scale*x, scale*alpha*(e^x - 1). The product of the two constants as a high and a low part. */
+/* scale*x, scale*alpha*(e^x - 1), both factors as a high and a low part. */
 static inline REAL F(selu)(REAL x)
 {
-    const REAL scale = K(0x1.0cfabep0f, 0x1.0cfabd6a91132p0);
     const REAL y = F(expm1_nonpos_times)(x, K(0x1.c212ccp0f, 0x1.c212cc640f031p0), K(0x1.903c0cp-26f, 0x1.0428c2e0f6ed7p-56));
-    return x > C(0.0) ? scale * x : y;
+    return x > C(0.0) ? FMA(x, K(0x1.0cfabep0f, 0x1.0cfabd6a91132p0), x * K(-0x1.2adddap-25f, 0x1.6f9a2b2ae3d88p-55)) : y;
 }
 static inline REAL F(selu_d)(REAL x)
 {
@@ -91,15 +83,14 @@ static inline REAL F(hard_tanh_d)(REAL x, REAL min_val, REAL max_val)
     return (x > min_val) & (x < max_val) ? C(1.0) : x != x ? x : C(0.0);
 }
 
-/* max(x, 0) + log1p(e^-|beta x|)/beta, the exponential kept 2^shift higher: high where 1/beta may lift it, not so high that
- * 2^-shift/beta gets lost for a large beta. */
+/* max(x, 0) + log1p(e^-|beta x|)/beta, the exponential kept 2^shift higher: high where 1/beta may lift it again, not so high
+ * that 2^-shift/beta gets lost for a large beta. */
 static inline REAL F(softplus)(REAL x, REAL beta)
 {
-    const REAL b = F(abs)(beta), small = K(100.f, 900.), mid = K(24.f, 60.);
-    const REAL shift = b < K(0x1p20f, 0x1p100) ? small : b < K(0x1p100f, 0x1p900) ? mid : C(0.0);
-    const REAL down = b < K(0x1p20f, 0x1p100) ? K(0x1p-100f, 0x1p-900) : b < K(0x1p100f, 0x1p900) ? K(0x1p-24f, 0x1p-60) : C(1.0);
-    const REAL t = beta * x, a = F(abs)(t), low = F(product_low)(F(abs)(x), b, a);
-    const REAL U = F(exp_shifted)(-F(at_most)(a, (shift + K(125.9f, 1021.9)) * F(ln2_hi)), -low, shift);
+    const REAL b = F(abs)(beta), t = beta * x, a = F(abs)(t), low = F(product_low)(F(abs)(x), b, a);
+    const REAL shift = F(only_if)(b < K(0x1p20f, 0x1p100), K(76.f, 840.)) + F(only_if)(b < K(0x1p100f, 0x1p900), K(24.f, 60.));
+    const REAL down = F(exp2_of)(MAGIC + BIAS - shift), far = (shift + K(125.9f, 1021.9)) * C(0.69314718);
+    const REAL U = F(exp_shifted)(-F(at_most)(a, far), -low, shift);
     return FMA(F(log1p_unit)(U, U * down), down / beta, t > C(0.0) ? x : C(0.0));
 }
 static inline REAL F(softplus_d)(REAL x, REAL beta) { const REAL t = beta * x; return F(sigmoid_of)(t, F(product_low)(beta, x, t)); }
@@ -109,24 +100,31 @@ static inline REAL F(softsign)(REAL x)
     const REAL bounded = F(at_most)(F(at_least)(x, -LIMIT(softsign_hi)), LIMIT(softsign_hi));
     return bounded / (C(1.0) + F(abs)(bounded));
 }
-static inline REAL F(softsign_d)(REAL x) { const REAL r = C(1.0) / (C(1.0) + F(abs)(x)); return r * r; }
+/* 1/d^2, d = 1 + |x| = sum + rest: the rounding of the sum would count twice (3.5 ULP). r^2 reaches the subnormal numbers where
+ * d^2 would be infinite. */
+static inline REAL F(softsign_d)(REAL x)
+{
+    const REAL a = F(at_most)(F(abs)(x), LIMIT(softsign_d_hi)), sum = C(1.0) + a;
+    const REAL rest = F(at_most)(a, LIMIT(one)) - (sum - F(at_least)(a, LIMIT(one))), r = C(1.0) / sum;
+    return FMA(C(-2.0) * rest * r, r * r, r * r);
+}
 
-/* (x + sqrt(x^2 + b))/2 = max(x, 0) + (b/2)/(sqrt(x^2 + b) + |x|). Beyond square_hi the root is |x| and b/4 goes over |x|,
- * since 2|x| may overflow; b = 0 takes the root of the smallest normal number, so that 0/0 does not arise.
+/* (x + sqrt(x^2 + b))/2 = max(x, 0) + (b/2)/(|x| + sqrt(x^2 + b)). Far out, where x^2 would overflow, x is scaled (by one
+ * select: of two gcc makes two computations). b = 0 takes the root of the smallest normal number, so that 0/0 does not arise.
  * Valid for b = 0 and 2^-100 < b < 2^100 | 2^-900 < b < 2^900. */
 static inline REAL F(squareplus)(REAL x, REAL b)
 {
-    const REAL a = F(abs)(x), under = b == C(0.0) ? K(0x1p-126f, 0x1p-1022) : b;
-    const REAL root = F(sqrt)(FMA(x, x, under)), far = a > LIMIT(square_hi);
-    return F(at_least)(x, LIMIT(zero)) + (far ? C(0.25) * b : C(0.5) * b) / (far ? a : root + a);
+    const REAL under = b + F(only_if)(b == C(0.0), K(0x1p-126f, 0x1p-1022));
+    const REAL scale = F(abs)(x) > LIMIT(square_hi) ? K(0x1p-70f, 0x1p-520) : C(1.0), a = F(abs)(x) * scale;
+    return F(at_least)(x, LIMIT(zero)) + C(0.5) * b * scale / (a + F(sqrt)(FMA(a, a, under * (scale * scale))));
 }
-/* (1 + x/sqrt(x^2 + b))/2: h = (b/2)/(root (root + |x|)) for x < 0, 1 - h for x > 0; far out x^2 2^-140 | 2^-1040 in its place. */
+/* (1 + x/sqrt(x^2 + b))/2: h = (b/2)/(v + |x| sqrt v), v = x^2 + b, for x < 0, 1 - h for x > 0. The denominator as
+ * root*(root + |x|): 5 ULP. */
 static inline REAL F(squareplus_d)(REAL x, REAL b)
 {
-    const REAL scale = K(0x1p-70f, 0x1p-520), under = b == C(0.0) ? K(0x1p-126f, 0x1p-1022) : b;
-    const int far = F(abs)(x) > LIMIT(square_hi);
-    const REAL a = F(abs)(x) * (far ? scale : C(1.0)), root = F(sqrt)(FMA(a, a, far ? C(0.0) : under));
-    const REAL h = C(0.5) * b / (root * (root + a)) * (far ? scale * scale : C(1.0));
+    const REAL under = b + F(only_if)(b == C(0.0), K(0x1p-126f, 0x1p-1022));
+    const REAL scale = F(abs)(x) > LIMIT(square_hi) ? K(0x1p-70f, 0x1p-520) : C(1.0), scale2 = scale * scale;
+    const REAL a = F(abs)(x) * scale, v = FMA(a, a, under * scale2), h = C(0.5) * b / FMA(a, F(sqrt)(v), v) * scale2;
     return x >= C(0.0) ? C(1.0) - h : h;
 }
 
@@ -144,19 +142,23 @@ static inline REAL F(silu_d)(REAL x)
     return FMA(h, x > C(0.0) ? -c : c, x > C(0.0) ? C(1.0) : C(0.0));
 }
 
-/* tanh(softplus(x)) = n/(n + 2), n = w(w + 2), w = e^x: x n/(n + 2) for x < 0, x - 2x/(n + 2) above; W = 2^TAIL w. */
+/* tanh(softplus(x)) = n/(n + 2), n = w^2 + 2w, w = e^x = s(1 + p): x n/(n + 2) for x < 0, x - 2x/(n + 2) above; N = 2^TAIL n. */
 static inline REAL F(mish)(REAL x)
 {
     const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi)), c = TAIL_SCALE;
-    const REAL W = F(exp_shifted)(t, C(-0.0), TAIL), w = W * c, w2 = w + C(2.0);
-    return FMA(t * (x > C(0.0) ? -2 / c : W * w2) / FMA(w, w2, C(2.0)), c, F(at_least)(x, LIMIT(zero)));
+    const REAL z = F(exponent_of)(t, TAIL), s = F(exp2_of)(z), p = F(expm1_of)(F(remainder_of)(t, z, TAIL)), W = FMA(p, s, s);
+    const REAL N = FMA(p, s + s, W * (W * c)) + (s + s);
+    return FMA(t * (x > C(0.0) ? -2 / c : N) / FMA(N, c, C(2.0)), c, F(at_least)(x, LIMIT(zero)));
 }
-/* w((w + 2)(n + 2) + 4x(w + 1))/(n + 2)^2 */
+/* (n(n + 2) + 4x w(w + 1))/(n + 2)^2. For x < 0 w(4(1 + x) + w(6 + 4x + w(4 + w)))/(n(n + 4) + 4), for x > 0
+ * 1 - (2(n + 2) - 4x w(w + 1))/(n + 2)^2: each rounding where it weighs least. */
 static inline REAL F(mish_d)(REAL x)
 {
-    const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi));
-    const REAL W = F(exp_shifted)(t, C(-0.0), TAIL), w = W * TAIL_SCALE, w2 = w + C(2.0), n2 = FMA(w, w2, C(2.0));
-    return W * FMA(w2, n2, C(4.0) * t * (w + C(1.0))) / (n2 * n2) * TAIL_SCALE;
+    const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi)), c = TAIL_SCALE;
+    const REAL z = F(exponent_of)(t, TAIL), s = F(exp2_of)(z), p = F(expm1_of)(F(remainder_of)(t, z, TAIL)), w = FMA(p, s, s) * c;
+    const REAL n = FMA(w, w, w + w), f = FMA(w, FMA(w, C(4.0) + w, FMA(C(4.0), t, C(6.0))), FMA(C(4.0), t, C(4.0)));
+    const REAL above = (FMA(C(4.0) * t, n - w, C(-2.0) * n) - C(4.0)) * (1 / c);
+    return FMA((x > C(0.0) ? above : FMA(p, f, f) * s) / FMA(n, n + C(4.0), C(4.0)), c, x > C(0.0) ? C(1.0) : C(0.0));
 }
 
 static inline REAL F(soft_shrink)(REAL x, REAL lambd) { return x > lambd ? x - lambd : x < -lambd ? x + lambd : x != x ? x : C(0.0); }

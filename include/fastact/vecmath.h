@@ -12,11 +12,12 @@
 #define SIGN ((UINT)1 << (sizeof(REAL) * 8 - 1))
 
 static const REAL F(log2e) = K(0x1.715476p0f, 0x1.71547652b82fep0);
-/* ln 2 in two parts. With FMA the product n*ln2_hi is never rounded, so the high part may be the rounded ln 2 itself;
- * without, it is short enough (17 | 41 bits) for the product to be exact. */
-static const REAL F(ln2_hi) = FA_HAS_FMA ? K(0x1.62e43p-1f, 0x1.62e42fefa39efp-1) : K(0x1.62e4p-1f, 0x1.62e42fefa4p-1);
-static const REAL F(ln2_lo) = FA_HAS_FMA ? K(-0x1.05c61p-29f, 0x1.abc9e3b39803fp-56) : K(0x1.7f7d1cp-20f, -0x1.8432a1b0e2634p-43);
+/* ln 2 in two parts, the high one short (17 | 41 bits): n*ln2_hi and x - n*ln2_hi are exact without FMA too. */
+static const REAL F(ln2_hi) = K(0x1.62e4p-1f, 0x1.62e42fefa4p-1);
+static const REAL F(ln2_lo) = K(0x1.7f7d1cp-20f, -0x1.8432a1b0e2634p-43);
 
+/* x if the condition holds, else 0, for conditions that do not change in the loop: gcc 12 does not vectorise a ?: by those. */
+static inline REAL F(only_if)(int condition, REAL x) { return F(from_bits)(F(bits)(x) & -(UINT)condition); }
 static inline REAL F(signed_as)(REAL y, REAL x) { return F(from_bits)(F(bits)(y) | (F(bits)(x) & SIGN)); }
 /* 2^k of the k that z = k + BIAS + MAGIC carries in its low bits. Also from a NaN: a number (of no meaning). */
 static inline REAL F(exp2_of)(REAL z) { return F(from_bits)(F(bits)(z) << MANT); }
@@ -35,74 +36,83 @@ static inline REAL F(exp_q)(REAL r, REAL r2)
 #endif
 }
 
-/* x = k ln2 + r, |r| <= ln2/2; z carries k + BIAS + shift, so that exp2_of(z) = 2^(k + shift). */
-typedef struct { REAL r, z; } F(reduced);
-static inline F(reduced) F(reduce)(REAL x, REAL shift)
+/* x = k ln2 + r, |r| <= ln2/2: z carries k + BIAS + shift in its low bits, so that exp2_of(z) = 2^(k + shift).
+ * (Not a struct of both: gcc 12 copies it through memory in loops with selects, and then does not vectorise them.) */
+static inline REAL F(exponent_of)(REAL x, REAL shift) { return FMA(x, F(log2e), MAGIC + BIAS + shift); }
+static inline REAL F(remainder_of)(REAL x, REAL z, REAL shift)
 {
-    const REAL magic = MAGIC + BIAS + shift, z = FMA(x, F(log2e), magic), n = z - magic;
-    return (F(reduced)){FMA(-n, F(ln2_lo), FMA(-n, F(ln2_hi), x)), z};
+    const REAL n = z - (MAGIC + BIAS + shift);
+    return FMA(-n, F(ln2_lo), FMA(-n, F(ln2_hi), x));
+}
+
+/* What the remainder lost in rounding: 0.25 ULP of e^x - 1 in float64, whose other errors are smaller than float32's. */
+static inline REAL F(remainder_low)(REAL x, REAL z, REAL r)
+{
+    const REAL n = z - (MAGIC + BIAS), low = FMA(-n, F(ln2_lo), FMA(-n, F(ln2_hi), x) - r);
+    return sizeof(REAL) == sizeof(float) ? C(-0.0) : low;
 }
 
 /* e^r - 1 */
 static inline REAL F(expm1_of)(REAL r) { const REAL r2 = r * r; return FMA(F(exp_q)(r, r2), r2, r); }
-/* e^r: 0.84 ULP where 1 + expm1_of(r) has 1.0 (FMA) */
-static inline REAL F(exp_of)(REAL r) { return FMA(FMA(F(exp_q)(r, r * r), r, C(1.0)), r, C(1.0)); }
-
-/* What the product ab lost in rounding (0 without FMA, where an exact product costs 17 operations), fit to be added to the
- * reduced argument of e^(ab): bounded, because ab may have overflowed (inf - inf), and then it no longer counts. */
-static inline REAL F(product_low)(REAL a, REAL b, REAL ab)
+/* e^r: with FMA 0.84 ULP, where 1 + expm1_of(r) has 1.0; without 1.11 against 0.97. */
+static inline REAL F(exp_of)(REAL r)
 {
-    if (!FA_HAS_FMA) return C(0.0);
-    const REAL low = FMA(a, b, -ab), lo = -LIMIT(one), up = low > lo ? low : lo;
-    return F(at_most)(up, LIMIT(one));
+    return FA_HAS_FMA ? FMA(FMA(F(exp_q)(r, r * r), r, C(1.0)), r, C(1.0)) : C(1.0) + F(expm1_of)(r);
 }
+
+/* A correction of the reduced argument, or 0 where its source overflowed (inf - inf) and where x is out of bounds anyway. */
+static inline REAL F(if_small)(REAL low) { return F(abs)(low) < LIMIT(low_max) ? low : C(0.0); }
+/* What the product t = ab, the quotient t = a/b lost in rounding: e^t would be |t|/2 ULP off without it. Without FMA, where
+ * an exact product costs 17 operations, it is. */
+static inline REAL F(product_low)(REAL a, REAL b, REAL t) { return FA_HAS_FMA ? F(if_small)(FMA(a, b, -t)) : C(0.0); }
+static inline REAL F(quotient_low)(REAL a, REAL b, REAL t) { return FA_HAS_FMA ? F(if_small)(FMA(-t, b, a) / b) : C(0.0); }
 
 /* e^(x + low) * a: 2^k goes in as two halves (the low bits of z are k + 2*BIAS), because k may lie outside the exponents,
  * with a between them so that neither a huge nor a tiny a leaves the range before the result does. Valid for all x and
  * |a| < 2^100 | 2^960 (a larger a gives more than 0 below exp_lo). */
 static inline REAL F(exp_times)(REAL x, REAL low, REAL a)
 {
-    const F(reduced) e = F(reduce)(F(at_most)(F(at_least)(x, LIMIT(exp_lo)), LIMIT(exp_hi)), BIAS);
-    const UINT k = F(bits)(e.z), half = k >> 1;
-    return F(exp_of)(e.r + low) * F(from_bits)(half << MANT) * a * F(from_bits)((k - half) << MANT);
+    const REAL bounded = F(at_most)(F(at_least)(x, LIMIT(exp_lo)), LIMIT(exp_hi)), z = F(exponent_of)(bounded, BIAS);
+    const UINT k = F(bits)(z), half = k >> 1;
+    const REAL e = F(exp_of)(F(remainder_of)(bounded, z, BIAS) + low);
+    return e * F(from_bits)(half << MANT) * a * F(from_bits)((k - half) << MANT);
 }
 
-/* e^x. Valid everywhere; results below the smallest normal number are computed. Max error 0.85 | 0.9 ULP, baseline 1.1. */
+/* e^x. Valid everywhere; results below the smallest normal number are computed. Max error 0.83 | 0.87 ULP, baseline 1. */
 static inline REAL F(exp)(REAL x) { return F(exp_times)(x, C(-0.0), C(1.0)); }
 
 /* e^x for x <= 0 and exactly 0 where it would be under the smallest normal number: the form for softmax.
- * Max error 0.85 | 0.9 ULP, baseline 1.1. */
+ * Max error 0.83 | 0.87 ULP, baseline 1. */
 static inline REAL F(exp_nonpos)(REAL x)
 {
-    const F(reduced) a = F(reduce)(F(at_least)(x, LIMIT(exp_normal_lo)), C(0.0));
-    const REAL e = F(exp_of)(a.r) * F(exp2_of)(a.z);
+    const REAL bounded = F(at_least)(x, LIMIT(exp_normal_lo)), z = F(exponent_of)(bounded, C(0.0));
+    const REAL e = F(exp_of)(F(remainder_of)(bounded, z, C(0.0))) * F(exp2_of)(z);
     return x < LIMIT(exp_normal_lo) ? C(0.0) : e;
 }
 
-/* e^x * 2^shift, for x that keeps it in the exponents of normal numbers. */
+/* e^(x + low) * 2^shift, for x that keeps it among the normal numbers. Max error 1 ULP. */
 static inline REAL F(exp_shifted)(REAL x, REAL low, REAL shift)
 {
-    const F(reduced) a = F(reduce)(x, shift);
-    const REAL s = F(exp2_of)(a.z);
-    return FMA(F(expm1_of)(a.r + low), s, s);
+    const REAL z = F(exponent_of)(x, shift), s = F(exp2_of)(z);
+    return FMA(F(expm1_of)(F(remainder_of)(x, z, shift) + low), s, s);
 }
 
-/* e^x - 1 for x <= 0 (above: of no meaning; -0 gives -0). Max error 0.98 | 1 ULP (FMA). */
+/* e^x - 1 for x <= 0 (above: of no meaning; -0 gives -0). Max error 0.98 | 0.95 ULP (FMA). */
 static inline REAL F(expm1_nonpos)(REAL x)
 {
-    const F(reduced) a = F(reduce)(F(at_least)(x, LIMIT(expm1_lo)), C(0.0));
-    const REAL s = F(exp2_of)(a.z);
-    return F(signed_as)(FMA(F(expm1_of)(a.r), s, s - C(1.0)), x);
+    const REAL bounded = F(at_least)(x, LIMIT(expm1_lo)), z = F(exponent_of)(bounded, C(0.0)), s = F(exp2_of)(z);
+    const REAL r = F(remainder_of)(bounded, z, C(0.0)), r2 = r * r, low = F(remainder_low)(bounded, z, r);
+    return F(signed_as)(FMA(r + FMA(F(exp_q)(r, r2), r2, low), s, s - C(1.0)), x);
 }
 
 /* (e^x - 1)*a for x <= 0 and a = a_hi + a_lo with one rounding at full weight: the products are split so that each rounding
- * falls on a part that is at most a third of the result. Max error 0.9 | 1 ULP (FMA). */
+ * falls on a part that is at most a third of the result. Max error 1.03 | 0.9 ULP (FMA). */
 static inline REAL F(expm1_nonpos_times)(REAL x, REAL a_hi, REAL a_lo)
 {
-    const F(reduced) e = F(reduce)(F(at_least)(x, LIMIT(expm1_lo)), C(0.0));
-    const REAL s = F(exp2_of)(e.z), r = e.r, r2 = r * r, down = s - C(1.0);
+    const REAL bounded = F(at_least)(x, LIMIT(expm1_lo)), z = F(exponent_of)(bounded, C(0.0)), s = F(exp2_of)(z);
+    const REAL r = F(remainder_of)(bounded, z, C(0.0)), r2 = r * r, low = F(remainder_low)(bounded, z, r), down = s - C(1.0);
     const REAL as = a_hi * s, whole = a_hi * down, rest = FMA(a_lo, down, FMA(a_hi, down, -whole));
-    const REAL y = FMA(as, r, FMA(as, r2 * F(exp_q)(r, r2), FMA(a_lo * s, r, rest))) + whole;
+    const REAL y = FMA(as, r, FMA(as, FMA(F(exp_q)(r, r2), r2, low), FMA(a_lo * s, r, rest))) + whole;
     return F(signed_as)(y, x);
 }
 
@@ -155,29 +165,29 @@ static inline REAL F(log1p_unit)(REAL U, REAL u)
 #endif
 }
 
-/* 1/(1 + e^-(x + low)). Max error 1.70 | 1.81 ULP (FMA). */
+/* 1/(1 + e^-(x + low)). Max error 1.70 | 1.81 ULP. */
 static inline REAL F(sigmoid_of)(REAL x, REAL low)
 {
     /* The exponent of e^-x is kept 24 | 53 lower, c = 2^-24 | 2^-53 stands for 1: one power of two then reaches from
      * sigmoid = 1 down to the smallest subnormal result. */
-    const REAL c = K(0x1p-24f, 0x1p-53);
-    const F(reduced) a = F(reduce)(-F(at_most)(F(at_least)(x, LIMIT(sigmoid_lo)), LIMIT(sigmoid_hi)), K(-24.f, -53.));
+    const REAL c = K(0x1p-24f, 0x1p-53), shift = K(-24, -53);
+    const REAL bounded = -F(at_most)(F(at_least)(x, LIMIT(sigmoid_lo)), LIMIT(sigmoid_hi)), z = F(exponent_of)(bounded, shift);
     /* s + c = sum + rest exactly. c/(FMA(p, s, s + c)) alone: 2.24 ULP; c/(FMA(p, s, c) + s): 1.995 ULP, 10 % faster. */
-    const REAL s = F(exp2_of)(a.z), sum = s + c, b = sum - s, rest = (c - b) + (s - (sum - b));
-    return c / (FMA(F(expm1_of)(a.r - low), s, rest) + sum);
+    const REAL s = F(exp2_of)(z), sum = s + c, b = sum - s, rest = (c - b) + (s - (sum - b));
+    return c / (FMA(F(expm1_of)(F(remainder_of)(bounded, z, shift) - low), s, rest) + sum);
 }
 
-/* (1 + e^a) 2^-33 | 2^-63 for 0 <= a <= tail_hi: the denominator of silu and of the derivatives of sigmoid and silu, scaled so that
- * it stays finite as far out as those are not 0. */
+/* (1 + e^a) 2^-33 | 2^-63 for 0 <= a <= tail_hi: the denominator of silu and of the derivatives of sigmoid and silu, scaled
+ * so that it stays finite as far out as those are not 0. */
 #undef TAIL
 #undef TAIL_SCALE
 #define TAIL K(33, 63)
 #define TAIL_SCALE K(0x1p-33f, 0x1p-63)
 static inline REAL F(one_plus_exp)(REAL a)
 {
-    const F(reduced) e = F(reduce)(a, -TAIL);
-    const REAL s = F(exp2_of)(e.z), c = TAIL_SCALE, sum = s + c, rest = c - (sum - s);    /* s >= c/2: sum + rest is s + c */
-    return FMA(F(expm1_of)(e.r), s, rest) + sum;
+    const REAL z = F(exponent_of)(a, -TAIL), s = F(exp2_of)(z), c = TAIL_SCALE;
+    const REAL sum = s + c, rest = c - (sum - s);    /* s >= c: sum + rest is s + c */
+    return FMA(F(expm1_of)(F(remainder_of)(a, z, -TAIL)), s, rest) + sum;
 }
 
 /* tanh x. Max error 2.50 | 2.57 ULP (FMA). With x = n ln2/2 + u, t = tanh u, s = 2^n: tanh x = (t(s + 1) + (s - 1))/(t(s - 1) + (s + 1)):
