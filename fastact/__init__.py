@@ -15,18 +15,22 @@ from fastact._threads import get_num_threads, set_num_threads, threads
 from fastact._version import __version__
 from fastact.activations import *  # noqa: F403
 from fastact.activations import __all__ as _activations
+from fastact.cross_entropy import *  # noqa: F403
+from fastact.cross_entropy import __all__ as _cross_entropy
 from fastact.gated import *  # noqa: F403
 from fastact.gated import __all__ as _gated
 from fastact.gradients import *  # noqa: F403
 from fastact.gradients import __all__ as _gradients
 from fastact.regression import *  # noqa: F403
 from fastact.regression import __all__ as _regression
+from fastact.rows import *  # noqa: F403
+from fastact.rows import __all__ as _rows
 from fastact.smooth import *  # noqa: F403
 from fastact.smooth import __all__ as _smooth
 
 _threads._start()
 
 __all__ = [
-    *_activations, *_smooth, *_gated, *_gradients, *_regression,
+    *_activations, *_smooth, *_gated, *_gradients, *_rows, *_cross_entropy, *_regression,
     "__version__", "get_include", "get_num_threads", "set_num_threads", "show_config", "threads", "ufuncs",
 ]

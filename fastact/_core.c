@@ -1,6 +1,7 @@
 /* All kernels of one ISA: setup.py compiles this file once per ISA with -DFA_ISA=name and that ISA's flags.
  * No OpenMP here (clang's outlined bodies lose the ISA), nothing exported but the table. */
 #include "fastact/fastact.h"
+#include "fastact/labels.h"
 
 /* Inline means inline: past a certain size of the file gcc stops inlining, and a loop with a call in it is not vectorised
  * (all of float64 fell to scalar code, 12 times slower, without a warning). */
@@ -8,10 +9,11 @@
 #define inline inline __attribute__((always_inline))
 #endif
 
-#define FA_BITS 32
+/* float64 first: the float32 rows end in its log1p. */
+#define FA_BITS 64
 #include "fastact/template.h"
 #undef FA_BITS
-#define FA_BITS 64
+#define FA_BITS 32
 #include "fastact/template.h"
 
 #include "fastact/half.h"
@@ -36,6 +38,10 @@ FA_HIDDEN const fa_table JOIN(fa_table_, FA_ISA) = {
     .loss_blocks = {loss_blocks_f32, loss_blocks_f64},
     .moment_blocks = {moment_blocks_f32, moment_blocks_f64},
     .prelu_blocks = {prelu_blocks_f32, prelu_blocks_f64},
+    .rows = {
+#define FA_ROWS(name) {rows_##name##_f32, rows_##name##_f64},
+#include "fastact/rows.def"
+    },
     .half_to_float = half_to_float,
     .float_to_half = float_to_half,
     FA_STREAM_ENTRIES

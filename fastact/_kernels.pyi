@@ -9,6 +9,7 @@ MAPS: list[dict[str, Any]]
 LOSSES: list[dict[str, Any]]
 MAP_ID: dict[str, int]
 LOSS_ID: dict[str, int]
+ROWS_ID: dict[str, int]
 UFUNCS: dict[str, np.ufunc]
 
 def available_isas() -> list[str]: ...
@@ -34,3 +35,12 @@ def loss_sums(
     grad: Any = ..., scale: float = ...,
 ) -> Any: ...
 def moments(n: int, tensors: tuple[Any, ...], weight: Any = ..., largest: bool = ...) -> Any: ...
+def rows_plain(
+    kernel: int, x: Any, dy: Any, where: Any, y: Any, outer: int, cols: int, inner: int, temperature: float
+) -> None: ...
+def rows_fast(kernel: int, x: Any, dy: Any, axis: Any, temperature: Any, out: Any) -> Any: ...
+def class_loss(
+    kernel: int, shape: tuple[int, int, int], x: Any, labels: Any, target: Any, where: Any, weight: Any,
+    sample_weight: Any, loss: Any, grad: Any, ignore: int | None, smoothing: float, temperature: float,
+    gamma: float | None, divisor: float, mean: bool,
+) -> tuple[float, float, int]: ...

@@ -11,12 +11,13 @@ The elementwise maps are in _map.pxi and _glu.pxi, rows in _rows.pxi, pointwise 
 """
 from cython.parallel cimport prange
 from libc.float cimport FLT_MAX
-from libc.math cimport fabs
-from libc.stdint cimport int64_t, uint16_t
+from libc.math cimport INFINITY, fabs
+from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
+from cpython.exc cimport PyErr_SetNone
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
 
@@ -30,6 +31,8 @@ cdef extern from "_runtime.h" nogil:
     enum: FA_NMAPS, FA_NDTYPES, FA_GROUP, FA_KIND_ACTIVATION, FA_KIND_GATED
     enum: FA_F32, FA_F64, FA_SCALAR_PARAMS, FA_ARRAY_PARAMS
     ctypedef void (*fa_map_fn)(size_t n, char *const *args, const double *params) noexcept nogil
+    enum: FA_NROWS
+    ctypedef void (*fa_rows_fn)(void *job, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
     ctypedef struct fa_map_info:
         const char *name
         int kind, grad, tensors, params, outputs, saves_output, cost
@@ -39,6 +42,7 @@ cdef extern from "_runtime.h" nogil:
         void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
         void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
         void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last) noexcept nogil
+        fa_rows_fn rows[FA_NROWS][FA_NDTYPES]
         void (*half_to_float)(size_t n, const uint16_t *h, float *f) noexcept nogil
         void (*float_to_half)(size_t n, const float *f, uint16_t *h) noexcept nogil
         void (*stream)(char *to, const char *source, size_t nbytes) noexcept nogil
@@ -200,3 +204,4 @@ include "_map.pxi"
 include "_glu.pxi"
 include "_losses.pxi"
 include "_prelu.pxi"
+include "_rows.pxi"

@@ -18,6 +18,8 @@
 #else
 #define FA_HIDDEN
 #endif
+/* For bodies that are instantiated with constant flags. */
+#define FA_INLINE static inline __attribute__((always_inline))
 
 /* Kernels work in groups of FA_GROUP bytes (one AVX-512 register), whatever the ISA; the driver pads a tail to one. */
 #define FA_GROUP 64
@@ -68,6 +70,8 @@ static const fa_map_info fa_maps[FA_NMAPS] = {
  * caller's floating-point flags alone. */
 static const int64_t fa_cost_ps[] = {60, 170, 350};
 #endif
+
+#include "fastact/rows_job.h"
 
 enum fa_param_form { FA_SCALAR_PARAMS, FA_ARRAY_PARAMS };
 
@@ -136,6 +140,7 @@ typedef struct {
     void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
     /* Units first..last-1 of a job: channel blocks of inner blocks of outer blocks. */
     void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last);
+    fa_rows_fn rows[FA_NROWS][FA_NDTYPES];
     void (*half_to_float)(size_t n, const uint16_t *h, float *f);
     void (*float_to_half)(size_t n, const float *f, uint16_t *h);
     void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */

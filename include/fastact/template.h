@@ -7,3 +7,6 @@
 #include "fastact/loss_loops.h"
 #include "fastact/moments.h"
 #include "fastact/prelu.h"
+#include "fastact/rows.h"
+#include "fastact/softmax.h"
+#include "fastact/xent.h"

@@ -1,0 +1,356 @@
+# Rows: softmax and its kin, classification losses, and the gufuncs. Included by _kernels.pyx.
+#
+# A kernel takes outer x cols x inner tensors (rows_job.h) and runs any of its units; which run together changes no bit.
+# Too few rows that are long are split over the threads: three phases over a row's chunks, with the sums of the serial
+# path.
+
+cdef extern from "_runtime.h" nogil:
+    enum: FA_CHUNKS, FA_LABEL_UNIT
+    enum: FA_ROWS_softmax, FA_ROWS_log_softmax, FA_ROWS_logsumexp, FA_ROWS_softmax_grad, FA_ROWS_log_softmax_grad
+    enum: FA_ROWS_split_max, FA_ROWS_softmax_split_sum, FA_ROWS_log_softmax_split_sum, FA_ROWS_logsumexp_split_sum
+    enum: FA_ROWS_softmax_split_write, FA_ROWS_log_softmax_split_write, FA_ROWS_logsumexp_split_write
+    enum: FA_ROWS_check_labels
+    enum: FA_INT8, FA_INT16, FA_INT32, FA_INT64, FA_UINT8, FA_UINT16, FA_UINT32, FA_UINT64
+    ctypedef struct fa_rows_job:
+        const void *x
+        const void *dy
+        const uint8_t *where
+        void *y
+        Py_ssize_t x_stride, dy_stride, where_stride, y_stride
+        size_t outer, cols, inner
+        double temperature
+        void *top
+        double *partial
+    ctypedef struct fa_xent_job:
+        const void *x
+        const void *target
+        const uint8_t *where
+        void *grad
+        void *loss
+        double *partial
+        size_t outer, cols, inner
+        const char *labels
+        Py_ssize_t label_stride
+        int label_type, ignores, focal
+        int64_t ignore
+        const void *weight
+        const void *sample_weight
+        double temperature, smoothing, gamma, scale
+        int64_t *bad
+    const char *fa_rows_names[FA_NROWS]
+    size_t fa_rows_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
+    size_t fa_split_chunks(size_t cols, size_t itemsize)
+
+ROWS_ID = {fa_rows_names[i].decode(): i for i in range(FA_NROWS)}
+
+cdef int64_t row_ns(int64_t elements, Py_ssize_t itemsize) noexcept nogil:
+    """Nanoseconds on one thread, roughly: 0.2 an element of float32, 0.5 of float64."""
+    return elements // 5 if itemsize == 4 else elements // 2
+
+
+cdef bint splits(fa_rows_job *job, int kernel, Py_ssize_t itemsize) noexcept nogil:
+    """Whether there are too few rows to keep the threads busy one by one, long enough to be cut."""
+    return (kernel <= FA_ROWS_logsumexp and job.inner == 1 and job.outer < 2 * <size_t>fa_threads()
+            and row_ns(job.cols, itemsize) >= 10000)
+
+
+cdef void softmax_run(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
+    """Any job of the softmax family with at least one class and one row."""
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4
+    cdef int parts = fa_parts(row_ns(job.outer * job.cols * job.inner, itemsize))
+    if parts > 1 and splits(job, kernel, itemsize):
+        softmax_split(kernel, dtype, job, itemsize, parts)
+    else:
+        run(table.rows[kernel][dtype], job, fa_rows_units(job.outer, job.cols, job.inner, itemsize), parts)
+
+
+cdef void softmax_split(int kernel, int dtype, fa_rows_job *job, Py_ssize_t itemsize, int parts) noexcept nogil:
+    cdef double top[FA_CHUNKS]
+    cdef double partial[2 * FA_CHUNKS]
+    cdef Py_ssize_t chunks = fa_split_chunks(job.cols, itemsize), r
+    cdef fa_rows_job row = job[0]
+    row.outer = 1
+    row.top = &top[0]
+    row.partial = &partial[0]
+    for r in range(<Py_ssize_t>job.outer):
+        row.x = <const char *>job.x + r * job.x_stride * itemsize
+        row.y = <char *>job.y + r * job.y_stride * itemsize
+        if job.where != NULL:
+            row.where = job.where + r * job.where_stride
+        run(table.rows[FA_ROWS_split_max][dtype], &row, chunks, parts)
+        run(table.rows[FA_ROWS_softmax_split_sum + kernel][dtype], &row, chunks, parts)
+        run(table.rows[FA_ROWS_softmax_split_write + kernel][dtype], &row,
+            1 if kernel == FA_ROWS_logsumexp else chunks, parts)
+
+
+cdef void softmax_empty(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
+    """Rows without classes: only log-sum-exp has something to say, -inf."""
+    cdef size_t r
+    if kernel == FA_ROWS_logsumexp:
+        for r in range(job.outer * job.inner):
+            if dtype == FA_F64:
+                (<double *>job.y)[r * job.y_stride] = -INFINITY
+            else:
+                (<float *>job.y)[r * job.y_stride] = -INFINITY
+
+
+cdef void softmax_call(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
+    if job.outer * job.inner == 0:
+        return
+    if job.cols == 0:
+        softmax_empty(kernel, dtype, job)
+    else:
+        softmax_run(kernel, dtype, job)
+
+
+# ---- the public functions -------------------------------------------------------------------------------------------
+
+def rows_plain(int kernel, cnp.ndarray x, dy, where, cnp.ndarray y, size_t outer, size_t cols, size_t inner,
+               double temperature):
+    """Runs a kernel on arrays that the caller has checked: contiguous, aligned, native, of one dtype; y apart or x."""
+    cdef fa_rows_job job
+    cdef int dtype = FA_F64 if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else FA_F32
+    job.x = cnp.PyArray_DATA(x)
+    job.y = cnp.PyArray_DATA(y)
+    job.dy = NULL if dy is None else cnp.PyArray_DATA(<cnp.ndarray>dy)
+    job.where = NULL
+    if where is not None:
+        job.where = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>where)
+    job.x_stride = job.dy_stride = job.where_stride = cols
+    job.y_stride = 1 if kernel == FA_ROWS_logsumexp else cols
+    job.outer, job.cols, job.inner, job.temperature = outer, cols, inner, temperature
+    with nogil:
+        softmax_call(kernel, dtype, &job)
+
+
+def rows_fast(int kernel, object x_, object dy_, object axis_, object temperature_, object out):
+    """The result if all is plain (and nothing masked), else None: the caller then takes the long way."""
+    cdef fa_rows_job job
+    cdef cnp.ndarray x
+    cdef int dtype = fast_dtype(x_), d, ndim
+    cdef Py_ssize_t axis, nbytes
+    cdef char *p
+    if dtype < 0 or not PyLong_CheckExact(axis_):
+        return None
+    if not (PyFloat_CheckExact(temperature_) or PyLong_CheckExact(temperature_)):
+        return None
+    x = <cnp.ndarray>x_
+    ndim = cnp.PyArray_NDIM(x)
+    axis = axis_
+    if axis < 0:
+        axis += ndim
+    job.temperature = temperature_
+    if not (0 <= axis < ndim and 0 < job.temperature < INFINITY):
+        return None
+    nbytes = cnp.PyArray_NBYTES(x)
+    if dy_ is not None and (fast_dtype(dy_) != dtype or not same_shape(<cnp.ndarray>dy_, x)):
+        return None
+    job.outer = job.inner = 1
+    for d in range(ndim):
+        if d < axis:
+            job.outer *= cnp.PyArray_DIM(x, d)
+        elif d > axis:
+            job.inner *= cnp.PyArray_DIM(x, d)
+    job.cols = cnp.PyArray_DIM(x, <int>axis)
+    if job.inner != 1:
+        return None
+    if out is None:
+        out = cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+    elif (fast_dtype(out) != dtype or not same_shape(<cnp.ndarray>out, x)
+          or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
+        return None
+    p = <char *>cnp.PyArray_DATA(<cnp.ndarray>out)
+    job.x = cnp.PyArray_DATA(x)
+    if p != job.x and not apart(p, <char *>job.x, nbytes):
+        return None
+    job.dy = NULL
+    if dy_ is not None:
+        job.dy = cnp.PyArray_DATA(<cnp.ndarray>dy_)
+        if p != job.dy and not apart(p, <char *>job.dy, nbytes):
+            return None
+    job.y = p
+    job.where = NULL
+    job.x_stride = job.dy_stride = job.y_stride = job.cols
+    if nbytes < 32768:               # letting others run costs more than this takes
+        softmax_call(kernel, dtype, &job)
+    else:
+        with nogil:
+            softmax_call(kernel, dtype, &job)
+    return out
+
+
+# ---- gufuncs --------------------------------------------------------------------------------------------------------
+
+cdef loop_data rows_loops[FA_NROWS][3]
+cdef void *rows_datas[FA_NROWS][3]
+cdef char rows_types[FA_NROWS][3 * 3]
+cdef cnp.PyUFuncGenericFunction rows_functions[3]
+
+
+cdef void rows_gathered(int kernel, int dtype, fa_rows_job *job, char **args, const cnp.npy_intp *steps,
+                        bint half, int inputs, char *buffer) noexcept nogil:
+    """Rows of any strides or of half precision, one by one through a buffer of 3 rows (and one of half precision)."""
+    cdef Py_ssize_t itemsize = 2 if half else 8 if dtype == FA_F64 else 4, n = job.cols, results, r, k
+    cdef Py_ssize_t padded = (n + 15) & ~15, row = padded * (8 if dtype == FA_F64 else 4)
+    cdef Py_ssize_t outer = job.outer
+    cdef char *halves = buffer + 3 * row
+    results = 1 if kernel == FA_ROWS_logsumexp else n
+    job.outer = 1
+    for r in range(outer):
+        for k in range(inputs):
+            if half:
+                memset(halves, 0, padded * 2)
+                gather(halves, args[k] + r * steps[k], steps[inputs + 1 + k], n, 2)
+                table.half_to_float(padded, <uint16_t *>halves, <float *>(buffer + k * row))
+            else:
+                gather(buffer + k * row, args[k] + r * steps[k], steps[inputs + 1 + k], n, itemsize)
+        job.x = buffer + (inputs - 1) * row
+        job.dy = buffer
+        job.y = buffer + 2 * row
+        softmax_call(kernel, dtype, job)
+        if half:
+            table.float_to_half(padded, <float *>job.y, <uint16_t *>halves)
+            scatter(args[inputs] + r * steps[inputs], steps[2 * inputs + 1], halves, results, 2)
+        else:
+            scatter(args[inputs] + r * steps[inputs], steps[2 * inputs + 1], <char *>job.y, results, itemsize)
+
+
+cdef void rows_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *steps, void *data_) noexcept nogil:
+    """The inner loop of every gufunc: (n)->(n), (n),(n)->(n) or (n)->()."""
+    cdef loop_data *data = <loop_data *>data_
+    cdef int kernel = data.id, k
+    cdef int inputs = 2 if kernel in (FA_ROWS_softmax_grad, FA_ROWS_log_softmax_grad) else 1
+    cdef int operands = inputs + 1, cores = inputs if kernel == FA_ROWS_logsumexp else operands
+    cdef bint half = data.dtype == HALF, contiguous = not half
+    cdef int dtype = FA_F32 if half else data.dtype
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4
+    cdef cnp.npy_intp all_steps[6]
+    cdef fa_rows_job job
+    cdef char *buffer
+    job.outer, job.cols, job.inner, job.temperature, job.where = dims[0], dims[1], 1, 1.0, NULL
+    for k in range(operands + cores):
+        all_steps[k] = steps[k]
+    if cores < operands:
+        all_steps[operands + cores] = itemsize
+    for k in range(operands):
+        contiguous = (contiguous and (all_steps[operands + k] == itemsize or dims[1] == 1)
+                      and (steps[k] % itemsize == 0 or dims[0] == 1))
+    if contiguous:
+        job.x, job.dy, job.y = args[inputs - 1], args[0], args[inputs]
+        job.x_stride, job.dy_stride = steps[inputs - 1] // itemsize, steps[0] // itemsize
+        job.y_stride = steps[inputs] // itemsize
+        softmax_call(kernel, dtype, &job)
+        return
+    job.x_stride = job.dy_stride = job.y_stride = job.cols
+    buffer = <char *>malloc(4 * (job.cols + 16) * itemsize)
+    if buffer == NULL:
+        with gil:
+            PyErr_SetNone(MemoryError)
+        return
+    rows_gathered(kernel, dtype, &job, args, all_steps, half, inputs, buffer)
+    free(buffer)
+
+
+cdef make_gufunc(int kernel, const char *signature):
+    cdef int *dtypes = [HALF, FA_F32, FA_F64]        # half first: float16 must not become float32
+    cdef int *types = [cnp.NPY_FLOAT16, cnp.NPY_FLOAT, cnp.NPY_DOUBLE]
+    cdef int inputs = 2 if kernel in (FA_ROWS_softmax_grad, FA_ROWS_log_softmax_grad) else 1, t, k
+    for t in range(3):
+        rows_functions[t] = <cnp.PyUFuncGenericFunction>rows_loop
+        rows_loops[kernel][t] = loop_data(kernel, dtypes[t])
+        rows_datas[kernel][t] = &rows_loops[kernel][t]
+        for k in range(inputs + 1):
+            rows_types[kernel][t * (inputs + 1) + k] = <char>types[t]
+    return cnp.PyUFunc_FromFuncAndDataAndSignature(
+        rows_functions, rows_datas[kernel], rows_types[kernel], 3, inputs, 1, cnp.PyUFunc_None,
+        <char *>fa_rows_names[kernel], b"See fastact's function of the same name; the class axis is the last.",
+        0, signature)
+
+
+UFUNCS.update({fa_rows_names[kernel].decode(): make_gufunc(kernel, signature) for kernel, signature in (
+    (FA_ROWS_softmax, b"(n)->(n)"), (FA_ROWS_log_softmax, b"(n)->(n)"), (FA_ROWS_logsumexp, b"(n)->()"),
+    (FA_ROWS_softmax_grad, b"(n),(n)->(n)"), (FA_ROWS_log_softmax_grad, b"(n),(n)->(n)"))})
+
+
+# ---- classification losses ------------------------------------------------------------------------------------------
+
+cdef int label_type(cnp.ndarray labels):
+    cdef bint signed = cnp.PyTypeNum_ISSIGNED(cnp.PyArray_TYPE(labels))
+    cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(labels)
+    if signed:
+        return FA_INT8 if size == 1 else FA_INT16 if size == 2 else FA_INT32 if size == 4 else FA_INT64
+    return FA_UINT8 if size == 1 else FA_UINT16 if size == 2 else FA_UINT32 if size == 4 else FA_UINT64
+
+
+cdef double check_labels(fa_xent_job *job, int dtype) noexcept nogil:
+    """The total weight of the samples that count; job.bad[0] is the first whose label is no class, or -1."""
+    cdef Py_ssize_t samples = job.outer * job.inner, units = (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, u
+    cdef int64_t first = -1
+    run(table.rows[FA_ROWS_check_labels][dtype], job, units, fa_parts(samples * 2 if job.weight != NULL else samples // 2))
+    for u in range(units):
+        if first < 0:
+            first = job.bad[u]
+    job.bad[0] = first
+    return tree_sum(job.partial, units, 1)
+
+
+def class_loss(int kernel, tuple shape, cnp.ndarray x, labels, target, where, weight, sample_weight, loss, grad,
+               ignore, double smoothing, double temperature, gamma, double divisor, bint mean):
+    """(sum of the losses, divisor, -1), or (0, 0, position) if the label there is no class; then nothing was written.
+
+    All arrays are checked: C-contiguous (labels: one stride), aligned, native, of x's dtype. divisor: the total weight
+    of the samples, computed here if there are labels.
+    """
+    cdef fa_xent_job job
+    cdef int dtype = FA_F64 if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else FA_F32
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, units, samples, slots
+    cdef double total = 0.0
+    cdef int64_t ns
+    cdef fa_fp modes
+    cdef char *memory
+    memset(&job, 0, sizeof(job))
+    job.outer, job.cols, job.inner = shape
+    job.x = cnp.PyArray_DATA(x)
+    if target is not None:
+        job.target = cnp.PyArray_DATA(<cnp.ndarray>target)
+    if where is not None:
+        job.where = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>where)
+    if weight is not None:
+        job.weight = cnp.PyArray_DATA(<cnp.ndarray>weight)
+    if sample_weight is not None:
+        job.sample_weight = cnp.PyArray_DATA(<cnp.ndarray>sample_weight)
+    if loss is not None:
+        job.loss = cnp.PyArray_DATA(<cnp.ndarray>loss)
+    if grad is not None:
+        job.grad = cnp.PyArray_DATA(<cnp.ndarray>grad)
+    if labels is not None:
+        job.labels = <const char *>cnp.PyArray_DATA(<cnp.ndarray>labels)
+        job.label_type = label_type(<cnp.ndarray>labels)
+        job.label_stride = cnp.PyArray_STRIDE(<cnp.ndarray>labels, 0)
+    job.ignores = ignore is not None
+    job.ignore = ignore if ignore is not None else 0
+    job.focal = gamma is not None
+    job.gamma = gamma if gamma is not None else 0.0
+    job.smoothing, job.temperature = smoothing, temperature
+    samples = job.outer * job.inner
+    units = fa_rows_units(job.outer, job.cols, job.inner, itemsize)
+    slots = max(units, (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, 1)
+    memory = <char *>malloc(slots * (sizeof(double) + sizeof(int64_t)))
+    if memory == NULL:
+        raise MemoryError
+    job.partial = <double *>memory
+    job.bad = <int64_t *>(memory + slots * sizeof(double))
+    job.bad[0] = -1
+    ns = row_ns(samples * job.cols, itemsize)
+    with nogil:
+        modes = fa_fp_enter()
+        if job.labels != NULL:
+            divisor = check_labels(&job, dtype)
+        if job.bad[0] < 0 and samples * job.cols > 0:
+            job.scale = 1.0 if not mean else 1.0 / divisor if divisor != 0.0 else 0.0
+            run(table.rows[kernel][dtype], &job, units, fa_parts(ns))
+            total = tree_sum(job.partial, units, 1)
+        fa_fp_leave(modes)
+    bad = job.bad[0]
+    free(memory)
+    return total, divisor, bad

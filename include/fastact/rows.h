@@ -1,0 +1,230 @@
+/* rows.h (template): the pieces every function of a row is made of: spans, maxima, sums of exponentials.
+ *
+ * A row's maximum m, then e_c = exp((x_c - m)/T) and their sum, then the result, while the row is in L1 or L2 (measured best
+ * from 128 to 50257 columns; rejected: segments with a maximum of their own, 149 against 117 us for 8x50257). Bytes per
+ * element from memory: softmax reads 1, writes 1; log-sum-exp reads 1.
+ *
+ * Sums do not depend on the ISA, the threads or the place of a row: SPAN lanes of REAL over a BLOCK, folded into LANES
+ * doubles, per chunk of whole blocks; a row has at most FA_CHUNKS chunks, cut by its length alone. A row split over threads
+ * is split there. No scalar tail: it is padded to a span with -inf.
+ *
+ * What has a logarithm sums all but one maximum ("rest"): log-sum-exp = m + log1p(rest) keeps its relative accuracy when one
+ * class dominates. Only chunks that hold the maximum pay for leaving it out: there every maximum is masked and counted, and
+ * rest gets the count - 1.
+ */
+#undef SPAN
+#undef BLOCK
+#undef LANE
+#undef REAL_INF
+#undef REAL_NAN
+#undef REAL_MOST
+/* gcc turns a conditional load or store into a masked one where there is such a thing; elsewhere into a branch each. */
+#undef FA_MASKED_MOVES
+#ifdef __AVX2__
+#define FA_MASKED_MOVES 1
+#else
+#define FA_MASKED_MOVES 0
+#endif
+#define SPAN (4 * LANES)
+#define BLOCK (FA_BLOCK_BYTES / sizeof(REAL))
+#define LANE(count) _Pragma("omp simd") for (size_t j = 0; j < (count); j++)
+#define REAL_INF K(__builtin_inff(), __builtin_inf())
+#define REAL_NAN K(__builtin_nanf(""), __builtin_nan(""))
+#define REAL_MOST K(0x1.fffffep127f, 0x1.fffffffffffffp1023)
+
+/* 1/T = hi + lo; a T out of range stands for the nearest in it. */
+typedef struct {
+    REAL hi, lo;
+} F(temperature);
+
+static inline F(temperature) F(temperature_of)(double t)
+{
+    const double inverse = 1.0 / t, most = K(0x1p127, 0x1p1023), bounded = inverse < most ? inverse : most;
+    const REAL hi = (REAL)bounded;
+#if FA_BITS == 64 && FA_HAS_FMA
+    const REAL lo = FMA(-hi, t, 1.0) / t;
+    return (F(temperature)){hi, lo < most ? lo : 0.0};
+#else
+    return (F(temperature)){hi, (REAL)(bounded - hi)};
+#endif
+}
+
+/* d/T */
+static inline REAL F(over)(REAL d, F(temperature) t) { return F(abs)(d) < REAL_INF ? FMA(d, t.hi, d * t.lo) : d; }
+
+/* exp(d/T), d <= 0. The rounding of d/T alone would cost 0.5*|d|/T eps: its low part goes into the reduced argument. */
+FA_INLINE REAL F(exp_over)(REAL d, F(temperature) t)
+{
+    const REAL x = d * t.hi, low = d * t.lo + (FA_HAS_FMA ? FMA(d, t.hi, -x) : C(0.0));
+    const F(reduced) a = F(reduce)(F(at_least)(x, LIMIT(exp_normal_lo)), C(0.0));
+    const REAL e = F(exp_of)(a.r + low) * F(exp2_of)(a.z);
+    return x < LIMIT(exp_normal_lo) ? C(0.0) : e;
+}
+
+/* `value` where the mask is 0 and, up to the end of the span, past its end. */
+static inline void F(masked)(REAL *of, const uint8_t *keep, size_t count, REAL value)
+{
+    uint8_t kept[SPAN];
+    memset(kept, 0, sizeof kept);
+    memcpy(kept, keep, count);
+    LANE(SPAN) of[j] = kept[j] ? of[j] : value;
+}
+
+/* `count` elements of x, padded to a span; with a mask, the padding where it is 0. */
+FA_INLINE void F(padded)(REAL *to, const REAL *x, const uint8_t *keep, UINT count, REAL padding)
+{
+#if FA_MASKED_MOVES
+    _Pragma("omp simd") for (UINT j = 0; j < SPAN; j++) to[j] = j < count ? x[j] : padding;
+#else
+    LANE(SPAN) to[j] = padding;
+    memcpy(to, x, count * sizeof(REAL));
+#endif
+    if (keep)
+        F(masked)(to, keep, count, padding);
+}
+
+static inline void F(unpadded)(REAL *to, const REAL *x, UINT count)
+{
+#if FA_MASKED_MOVES
+    _Pragma("omp simd") for (UINT j = 0; j < SPAN; j++)
+        if (j < count) to[j] = x[j];
+#else
+    memcpy(to, x, count * sizeof(REAL));
+#endif
+}
+
+/* The span at x + i of a row that ends at n: itself if it is whole and nothing is masked, else a copy in buf. */
+FA_INLINE const REAL *F(span)(REAL *buf, const REAL *x, const uint8_t *keep, size_t i, size_t n)
+{
+    if (n - i >= SPAN && !keep)
+        return x + i;
+    F(padded)(buf, x + i, keep ? keep + i : NULL, n - i < SPAN ? n - i : SPAN, -REAL_INF);
+    return buf;
+}
+
+/* The maximum of a chunk; at least the lowest finite number, so that x - m is -inf, not nan, where x is. A nan may or may not
+ * show: the sum will. */
+FA_INLINE REAL F(chunk_max)(const REAL *x, const uint8_t *keep, size_t n)
+{
+    REAL lane[SPAN], buf[SPAN], m = -REAL_MOST;
+    LANE(SPAN) lane[j] = -REAL_MOST;
+    size_t i = 0;
+    for (; i + SPAN <= n; i += SPAN) {
+        const REAL *s = F(span)(buf, x, keep, i, n);
+        LANE(SPAN) lane[j] = s[j] > lane[j] ? s[j] : lane[j];
+    }
+    if (i < n) {
+        const REAL *s = n < SPAN || keep ? F(span)(buf, x, keep, i, n) : x + n - SPAN;      /* seen twice: still the maximum */
+        LANE(SPAN) lane[j] = s[j] > lane[j] ? s[j] : lane[j];
+    }
+    _Pragma("omp simd reduction(max:m)") for (size_t j = 0; j < SPAN; j++) m = lane[j] > m ? lane[j] : m;
+    return m;
+}
+
+/* Doubles in which blocks are added; in float64 with the rounding errors beside, so that rows of any length stay within a few
+ * eps. */
+typedef struct {
+    double hi[LANES], lo[LANES];
+} F(lanes);
+
+static inline void F(add_block)(F(lanes) *to, const REAL *acc)
+{
+    LANE(LANES) {
+        const double b = (double)((acc[j] + acc[j + LANES]) + (acc[j + 2 * LANES] + acc[j + 3 * LANES]));
+        const double a = to->hi[j], s = a + b;
+#if FA_BITS == 64
+        const double bb = s - a;
+        to->lo[j] += (a - (s - bb)) + (b - bb);
+#endif
+        to->hi[j] = s;
+    }
+}
+
+static inline double F(fold)(F(lanes) *of)
+{
+#if FA_BITS == 64
+    LANE(LANES) of->hi[j] += of->lo[j];
+#else
+    LANE(8) of->hi[j] += of->hi[j + 8];
+#endif
+    LANE(4) of->hi[j] += of->hi[j + 4];
+    return (of->hi[0] + of->hi[2]) + (of->hi[1] + of->hi[3]);
+}
+
+/* The sum of exp((x - m)/T) over a chunk, the exponentials to e if `store`; `exclude`: without the maxima, which are counted.
+ * general = 0 asserts that nothing is masked and T = 1. ahead: how far in front memory is fetched into L2 (0: not). */
+FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_t n, REAL m, F(temperature) t,
+                              const int general, const int store, const int exclude, size_t ahead, double *maxima)
+{
+    F(lanes) sum = {{0}, {0}};
+    REAL buf[SPAN], ebuf[SPAN];
+    INT counts[SPAN], count = 0;
+    LANE(SPAN) counts[j] = 0;
+    for (size_t b = 0; b < n; b += BLOCK) {
+        const size_t end = n - b < BLOCK ? n : b + BLOCK;
+        REAL acc[SPAN];
+        LANE(SPAN) acc[j] = C(0.0);
+#undef EXP_SPAN
+#define EXP_SPAN(from, to)                                                              \
+        LANE(SPAN) {                                                                    \
+            const REAL v = general ? F(exp_over)((from)[j] - m, t) : F(exp_nonpos)((from)[j] - m); \
+            acc[j] += exclude ? (from)[j] == m ? C(0.0) : v : v;                        \
+            if (exclude) counts[j] += (from)[j] == m;                                   \
+            if (store) (to)[j] = v;                                                     \
+        }
+        size_t i = b;
+        for (; i + SPAN <= end; i += SPAN) {
+            const REAL *s = F(span)(buf, x, general ? keep : NULL, i, end);
+            if (ahead)
+                for (size_t j = 0; j < SPAN; j += LANES) __builtin_prefetch(x + i + ahead + j, 0, 2);
+            EXP_SPAN(s, e + i)
+        }
+        if (i < end) {
+            F(padded)(buf, x + i, general && keep ? keep + i : NULL, end - i, -REAL_INF);
+            EXP_SPAN(buf, ebuf)
+            if (store)
+                F(unpadded)(e + i, ebuf, end - i);
+        }
+        F(add_block)(&sum, acc);
+    }
+    if (exclude) {
+        _Pragma("omp simd reduction(+:count)") for (size_t j = 0; j < SPAN; j++) count += counts[j];
+        *maxima += (double)count;
+    }
+    return F(fold)(&sum);
+}
+
+/* ---- a row: its chunks one after another ---- */
+
+FA_INLINE REAL F(row_max)(const REAL *x, const uint8_t *keep, size_t n, size_t chunk, REAL *top)
+{
+    REAL m = -REAL_MOST;
+    for (size_t i = 0, c = 0; i < n; i += chunk, c++) {
+        top[c] = F(chunk_max)(x + i, keep ? keep + i : NULL, n - i < chunk ? n - i : chunk);
+        m = top[c] > m || top[c] != top[c] ? top[c] : m;
+    }
+    return m;
+}
+
+static inline void F(row_total)(double *sum, double total, double low, double maxima)
+{
+    total += low;
+    sum[0] = maxima > 1.0 ? total + (maxima - 1.0) : total;
+    sum[1] = maxima;
+}
+
+/* sum[0]: of the exponentials, with `rest` of all but one maximum; sum[1]: the number of maxima (rest only). */
+FA_INLINE void F(row_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_t n, size_t chunk, REAL m, const REAL *top,
+                          F(temperature) t, const int general, const int store, const int rest, size_t ahead, double *sum)
+{
+    double maxima = 0.0, total = 0.0, low = 0.0;
+    for (size_t i = 0, c = 0; i < n; i += chunk, c++) {
+        const size_t length = n - i < chunk ? n - i : chunk;
+        const uint8_t *kept = general && keep ? keep + i : NULL;
+        if (rest && !(top[c] < m))
+            fa_add(&total, &low, F(chunk_sum)(x + i, kept, e + i, length, m, t, general, store, 1, ahead, &maxima));
+        else
+            fa_add(&total, &low, F(chunk_sum)(x + i, kept, e + i, length, m, t, general, store, 0, ahead, &maxima));
+    }
+    F(row_total)(sum, total, low, maxima);
+}

@@ -1,0 +1,104 @@
+/* rows_job.h: what a kernel on rows is given, and how rows are cut into units of work. Included by fastact.h. */
+#ifndef FASTACT_ROWS_JOB_H
+#define FASTACT_ROWS_JOB_H
+
+/* Tensors are outer x cols x inner: the class axis is `cols`. With inner = 1 rows are contiguous and `..._stride` elements
+ * apart; with inner > 1 tensors are contiguous. y may be one of the inputs, else it shares no bytes with them. */
+typedef struct {
+    const void *x;               /* the input; y for the gradients */
+    const void *dy;              /* the gradients' other input */
+    const uint8_t *where;        /* NULL, or 0 where a class is left out */
+    void *y;
+    ptrdiff_t x_stride, dy_stride, where_stride, y_stride;
+    size_t outer, cols, inner;
+    double temperature;
+    void *top;                   /* a split row: maximum of each chunk */
+    double *partial;             /*              sum and count of each chunk; then in [0], [1] the row's */
+} fa_rows_job;
+
+enum fa_label_type { FA_INT8, FA_INT16, FA_INT32, FA_INT64, FA_UINT8, FA_UINT16, FA_UINT32, FA_UINT64 };
+
+/* A classification loss: tensors are contiguous, outer x cols x inner; there are outer*inner samples.
+ * Sample i has the target weights a_c: (1 - smoothing)*weight[label] at its label, or weight_c*(target_c*(1 - smoothing) +
+ * smoothing/C) everywhere; loss_i = sum_c a_c*(log-sum-exp - x_c/T), times sample_weight_i. */
+typedef struct {
+    const void *x;               /* logits */
+    const void *target;          /* NULL, or probabilities (teacher logits for distillation) */
+    const uint8_t *where;        /* NULL, or 0 where a class is left out */
+    void *grad;                  /* NULL, or where the gradient goes; may be x */
+    void *loss;                  /* NULL, or where the loss of each sample goes */
+    double *partial;             /* the sum of the losses of each unit */
+    size_t outer, cols, inner;
+    const char *labels;
+    ptrdiff_t label_stride;      /* in bytes */
+    int label_type;              /* fa_label_type */
+    int ignores;                 /* whether `ignore` is a label to leave out */
+    int focal;
+    int64_t ignore;
+    const void *weight;          /* NULL, or per class */
+    const void *sample_weight;   /* NULL, or per sample */
+    double temperature, smoothing, gamma;
+    double scale;                /* what the gradient of the sum is multiplied by; 0 makes it exactly zero */
+    int64_t *bad;                /* check_labels: per unit the first sample whose label is no class, or -1 */
+} fa_xent_job;
+
+/* Runs the units begin <= u < end of a job; which units run together changes no bit. */
+typedef void (*fa_rows_fn)(void *job, ptrdiff_t begin, ptrdiff_t end);
+
+enum fa_rows_id {
+#define FA_ROWS(name) FA_ROWS_##name,
+#include "fastact/rows.def"
+    FA_NROWS
+};
+
+enum {
+    FA_BLOCK_BYTES = 2048,       /* what is summed in REAL */
+    FA_CHUNKS = 64,              /* parts of a long row, at most; units of a row split over threads */
+    FA_UNIT_ROWS = 16,           /* rows in a unit, at most */
+    FA_UNIT_BYTES = 16384,       /* a unit's rows together: in and out stay in L1 between the phases */
+    FA_LABEL_UNIT = 4096,        /* labels checked at a time */
+    FA_AHEAD_BYTES = 1 << 18     /* prefetching further ahead than this would push the row itself out of L2 */
+};
+
+static inline size_t fa_rows_per_unit(size_t cols, size_t itemsize)
+{
+    const size_t rows = cols ? FA_UNIT_BYTES / (cols * itemsize) : FA_UNIT_ROWS;
+    return rows < 1 ? 1 : rows < FA_UNIT_ROWS ? rows : FA_UNIT_ROWS;
+}
+
+static inline size_t fa_rows_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
+{
+    const size_t rows = fa_rows_per_unit(cols, itemsize);
+    (void)inner;
+    return (outer + rows - 1) / rows;
+}
+
+/* A row is cut into chunks of this many blocks of 2048 bytes. */
+static inline size_t fa_chunk_length(size_t cols, size_t itemsize)
+{
+    const size_t block = FA_BLOCK_BYTES / itemsize, most = FA_CHUNKS * block;
+    return block * ((cols + most - 1) / most);
+}
+
+static inline size_t fa_split_chunks(size_t cols, size_t itemsize)
+{
+    const size_t chunk = fa_chunk_length(cols, itemsize);
+    return (cols + chunk - 1) / chunk;
+}
+
+#ifdef FA_MAP_FACTS
+static const char *const fa_rows_names[] = {
+#define FA_ROWS(name) #name,
+#include "fastact/rows.def"
+};
+#endif
+
+/* Adds v to sum with the rounding error kept in low: many addends, an error of one. */
+static inline void fa_add(double *sum, double *low, double v)
+{
+    const double a = *sum, s = a + v, b = s - a;
+    *low += (a - (s - b)) + (v - b);
+    *sum = s;
+}
+
+#endif
