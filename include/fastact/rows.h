@@ -56,8 +56,8 @@ static inline REAL F(over)(REAL d, F(temperature) t) { return F(abs)(d) < REAL_I
 FA_INLINE REAL F(exp_over)(REAL d, F(temperature) t)
 {
     const REAL x = d * t.hi, low = d * t.lo + (FA_HAS_FMA ? FMA(d, t.hi, -x) : C(0.0));
-    const F(reduced) a = F(reduce)(F(at_least)(x, LIMIT(exp_normal_lo)), C(0.0));
-    const REAL e = F(exp_of)(a.r + low) * F(exp2_of)(a.z);
+    const REAL bounded = F(at_least)(x, LIMIT(exp_normal_lo)), z = F(exponent_of)(bounded, C(0.0));
+    const REAL e = F(exp_of)(F(remainder_of)(bounded, z, C(0.0)) + low) * F(exp2_of)(z);
     return x < LIMIT(exp_normal_lo) ? C(0.0) : e;
 }
 
