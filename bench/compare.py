@@ -14,7 +14,6 @@ import os
 import platform
 import statistics
 import sys
-import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -27,7 +26,6 @@ from worker import Library
 
 PEERS = {name: name for name in ("torch", "jax", "numpy", "scipy", "sklearn")} | {"onnx": "onnxruntime"}  # and module
 BUDGET = 0.012  # seconds per turn
-PAUSE = 0.003  # between turns: idle pools stop spinning
 SIT_OUT = (math.inf, 8.0, 3.0)  # left out: who took so many times the fastest peer's time in 0, 1, 2 or more rounds
 LARGE = 2**20  # elements from which the machine's limit is measured beside a case
 
@@ -112,7 +110,6 @@ def measure(case, libraries: dict[str, Library], options) -> dict:
         for name in ready[shift:] + ready[:shift]:  # nobody always follows the same neighbour
             if peers.get(name, 0) > SIT_OUT[min(turn, 2)] * min(peers.values(), default=0):
                 continue
-            time.sleep(PAUSE)
             turns.setdefault(name, []).append(asdict(libraries[name].time()) | {"round": turn})
     for name in ready:
         libraries[name].ask("drop")

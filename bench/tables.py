@@ -167,14 +167,16 @@ def _cores(cases: list[dict]) -> list[str]:
     for case in cases:
         for name, turns in case["turns"].items():
             busy[name] = max(busy.get(name, 0.0), statistics.median(turn["cores"] for turn in turns))
-    stalled = [turn["stalled"] for case in cases for turns in case["turns"].values() for turn in turns]
-    if not stalled:
-        return []
-    disturbed = sum(value > 0.2 for value in stalled) / len(stalled)
     return [
         "cores kept busy at most: " + ", ".join(f"{name} {value:.1f}" for name, value in busy.items()),
-        f"{disturbed:.0%} of the turns had another process in their way for a fifth of their time or more",
+        "turns disturbed even when repeated: " + ", ".join(f"{name} {_disturbed(cases, name):.0%}" for name in busy),
     ]
+
+
+def _disturbed(cases: list[dict], name: str) -> float:
+    """Share of a library's turns in which tasks waited for a CPU a fifth of the time or more."""
+    turns = [turn for case in cases for turn in case["turns"].get(name, [])]
+    return sum(turn["stalled"] > 0.2 for turn in turns) / len(turns)
 
 
 def exit_code(report: dict) -> int:

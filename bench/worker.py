@@ -17,8 +17,11 @@ from dataclasses import dataclass
 # `setup` of their peers_*.py.
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTACT_NUM_THREADS", "NPROC")
 REPEATS = 3  # timings per turn
+# A turn in which tasks waited for a CPU more than this share of the time is repeated: another process ran, or the
+# kernel had put both threads of a team on one core (then every barrier costs a time slice, 8 ms; torch meets it too).
 QUIET = 0.05
-TRIES = 3
+TRIES = 5
+PAUSE = 0.004  # before each turn: pools that idle stop spinning
 SLOW_SECONDS = 0.25  # calls so long are not warmed up or calibrated
 WARM_SECONDS = 0.001  # a pool that slept 10 ms needs some 0.1 ms to wake: not the library's cost per call
 
@@ -30,7 +33,8 @@ class Turn:
     seconds: float
     best: float
     cores: float
-    stalled: float = 0.0  # share of the turn in which somebody waited for a CPU: another process disturbed it
+    stalled: float = 0.0  # share of the turn in which some task waited for a CPU
+    tries: int = 1
 
 
 class Library:
@@ -61,14 +65,17 @@ class Library:
         return value
 
     def time(self) -> Turn:
-        """One turn; again if another process got in its way (Linux tells), and the quietest of them counts."""
+        """One turn; again if somebody waited for a CPU meanwhile (Linux tells), and the quietest of them counts."""
         turns = []
         while len(turns) < TRIES and not (turns and turns[-1].stalled < QUIET):
+            time.sleep(PAUSE)
             before, begin = _waited(), time.perf_counter()
             turn = self.ask("time")
             turn.stalled = (_waited() - before) / (time.perf_counter() - begin)
             turns.append(turn)
-        return min(turns, key=lambda turn: turn.stalled)
+        quietest = min(turns, key=lambda turn: turn.stalled)
+        quietest.tries = len(turns)
+        return quietest
 
     def close(self) -> None:
         self._ours.close()
