@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -71,8 +71,8 @@ def get_include() -> str:
     >>> pathlib.Path(fastact.get_include(), "fastact", "fastact.h").exists()
     True
     """
-    package = Path(__file__).parent
-    for folder in (package / "include", package.parent / "include"):      # installed; editable
-        if (folder / "fastact" / "fastact.h").exists():
-            return str(folder)
+    package = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (pathlib is slow to import)
+    for folder in (package, os.path.dirname(package)):  # noqa: PTH120 (installed; editable)
+        if os.path.exists(f"{folder}/include/fastact/fastact.h"):  # noqa: PTH110
+            return f"{folder}/include"
     raise FileNotFoundError(f"fastact: no include folder beside {package}: the installation is incomplete")

@@ -6,7 +6,6 @@ import operator
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from fastact import _kernels
 
@@ -90,56 +89,54 @@ def _environment(variable: str) -> int | None:
     return int(text) if text.isdecimal() and int(text) > 0 else None
 
 
-def cgroup_cpus(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float | None:
-    """CPUs that the tightest CPU quota of this process's cgroups (version 1 or 2) allows, None if there is none."""
-    found: list[float] = []
+def _read(*path: str) -> str:
+    """A small file's text, empty if there is none; pathlib alone would double fastact's import time."""
     try:
-        lines = membership.read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
+        with open(os.path.join(*path)) as file:  # noqa: PTH118
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def cgroup_cpus(root: str = "/sys/fs/cgroup", membership: str = "/proc/self/cgroup") -> float | None:
+    """CPUs that the tightest CPU quota of this process's cgroups (version 1 or 2) allows, None if there is none."""
+    found: list[float | None] = []
+    for line in _read(membership).splitlines():
         controllers, _, path = line.partition(":")[2].partition(":")
         if not path:
             continue
         if controllers == "":
             base, quota = root, _quota_v2
         elif "cpu" in controllers.split(","):
-            base, quota = root / "cpu", _quota_v1
+            base, quota = f"{root}/cpu", _quota_v1
         else:
             continue
         # Inside a container the path is the host's, and the mount shows the container's own group at its root.
-        inner = base / path.lstrip("/")
-        for folder in (inner, *inner.parents):
-            if (value := quota(folder)) is not None:
-                found.append(value)
-            if folder == base:
-                break
-    return min(found, default=None)
+        names = [name for name in path.split("/") if name]
+        found += [quota("/".join([base, *names[:depth]])) for depth in range(len(names) + 1)]
+    return min((cpus for cpus in found if cpus is not None), default=None)
 
 
-def _quota_v2(folder: Path) -> float | None:
+def _quota_v2(folder: str) -> float | None:
+    return _ratio(*_read(folder, "cpu.max").split())
+
+
+def _quota_v1(folder: str) -> float | None:
+    return _ratio(_read(folder, "cpu.cfs_quota_us"), _read(folder, "cpu.cfs_period_us"))
+
+
+def _ratio(limit: str = "", period: str = "", *_: str) -> float | None:
+    """limit/period; None for what means no limit ("max", -1) or is no number."""
     try:
-        limit, period = (folder / "cpu.max").read_text().split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
+        return int(limit) / int(period) if int(limit) > 0 else None
+    except (ValueError, ZeroDivisionError):
         return None
 
 
-def _quota_v1(folder: Path) -> float | None:
-    try:
-        limit = int((folder / "cpu.cfs_quota_us").read_text())
-        return limit / int((folder / "cpu.cfs_period_us").read_text()) if limit > 0 else None
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
-
-
-def last_level_cache(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int:
+def last_level_cache(folder: str = "/sys/devices/system/cpu/cpu0/cache") -> int:
     """Bytes of the last-level cache, 0 if unknown. Not from sysconf: glibc adds up all of an AMD socket's."""
-    try:
-        sizes = [(level / "size").read_text().strip() for level in folder.glob("index[0-9]*")]
-    except OSError:
-        return 0
-    return max((int(size[:-1]) * 1024 for size in sizes if size.endswith("K")), default=0)
+    sizes = [_read(folder, f"index{level}", "size").strip() for level in range(8)]
+    return max((int(size[:-1]) * 1024 for size in sizes if size[:-1].isdecimal() and size[-1] == "K"), default=0)
 
 
 def _start() -> None:

@@ -118,12 +118,12 @@ def test_affinity() -> None:
     assert started(wrapper=("taskset", "-c", str(one)), FASTACT_NUM_THREADS="4") == 4
 
 
-def cgroup(root: Path, files: dict[str, str]) -> tuple[Path, Path]:
+def cgroup(root: Path, files: dict[str, str]) -> tuple[str, str]:
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return root / "fs", root / "membership"
+    return str(root / "fs"), str(root / "membership")
 
 
 @pytest.mark.parametrize(("files", "cpus"), [

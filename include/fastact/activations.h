@@ -34,11 +34,12 @@ static inline REAL F(celu_d)(REAL x, REAL alpha)
     return x > C(0.0) ? C(1.0) : F(exp_times)(t, F(quotient_low)(x, alpha, t), C(1.0));
 }
 
-/* scale*x, scale*alpha*(e^x - 1), both factors as a high and a low part. */
+/* scale*x, scale*alpha*(e^x - 1), both factors as a high and a low part; both parts of scale are positive, or inf would
+ * become inf - inf. */
 static inline REAL F(selu)(REAL x)
 {
     const REAL y = F(expm1_nonpos_times)(x, K(0x1.c212ccp0f, 0x1.c212cc640f031p0), K(0x1.903c0cp-26f, 0x1.0428c2e0f6ed7p-56));
-    return x > C(0.0) ? FMA(x, K(0x1.0cfabep0f, 0x1.0cfabd6a91132p0), x * K(-0x1.2adddap-25f, 0x1.6f9a2b2ae3d88p-55)) : y;
+    return x > C(0.0) ? FMA(x, K(0x1.0cfabcp0f, 0x1.0cfabd6a91132p0), x * K(0x1.6a9114p-24f, 0x1.6f9a2b2ae3d88p-55)) : y;
 }
 static inline REAL F(selu_d)(REAL x)
 {

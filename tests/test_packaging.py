@@ -1,0 +1,89 @@
+"""What an installation holds, and what the source tree says without a build."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastact
+from fastact import _kernels
+
+PACKAGE = Path(fastact.__file__).parent
+ROOT = Path(__file__).parent.parent
+
+
+def test_headers_are_there() -> None:
+    include = Path(fastact.get_include(), "fastact")
+    headers = {path.name for path in include.iterdir()}
+    assert {"fastact.h", "ops.def"} <= headers
+    source = ROOT / "include" / "fastact"
+    if source.is_dir():
+        assert {path.name for path in source.iterdir()} <= headers, "a header is not shipped"
+    for path in include.glob("*.h"):            # whatever they include is shipped too
+        for name in re.findall(r'#include "fastact/([^"]+)"', path.read_text()):
+            assert name in headers, f"{path.name} includes {name}"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_the_public_header_compiles_alone(tmp_path: Path) -> None:
+    source = tmp_path / "user.c"
+    source.write_text("#include <fastact/fastact.h>\nint n = FA_NMAPS;\nint main(void) { return n == 0; }\n")
+    command = ["cc", "-Wall", "-Wextra", "-Werror", "-std=c11", f"-I{fastact.get_include()}", "-c", str(source), "-o",
+               str(tmp_path / "user.o")]
+    subprocess.run(command, check=True)
+    fast_math = subprocess.run([*command, "-ffast-math"], capture_output=True, text=True, check=False)
+    assert fast_math.returncode != 0
+    assert "do not compile it with -ffast-math" in fast_math.stderr
+
+
+def test_typed() -> None:
+    assert (PACKAGE / "py.typed").exists()
+    assert (PACKAGE / "_kernels.pyi").exists()
+    assert (PACKAGE / "ufuncs.pyi").exists()
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc|\.dev)\d+)?", fastact.__version__)
+    try:
+        installed = importlib.metadata.version("fastact")
+    except importlib.metadata.PackageNotFoundError:
+        return                                  # run from the source tree on PYTHONPATH
+    assert installed == fastact.__version__
+
+
+def test_source_tree_without_a_build_says_what_to_do(tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE, tmp_path / "fastact", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.c"))
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", "import fastact"]
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: fastact: this is the source tree"), last
+    assert "pip install -e ." in last
+    assert "During handling" not in done.stderr
+
+
+def test_the_extension_is_small() -> None:
+    """All instruction sets together; the wheel is to stay under 3 MB."""
+    library = Path(_kernels.__file__)
+    assert library.stat().st_size < 8_000_000
+
+
+def test_sources_for_a_build_are_in_the_manifest() -> None:
+    manifest = ROOT / "MANIFEST.in"
+    if not manifest.exists():
+        pytest.skip("not a source tree")
+    text = manifest.read_text()
+    for suffix in ("c", "h", "pyx", "pxi", "pyi"):
+        assert f"fastact/*.{suffix}" in text
+    assert "graft include" in text
+    assert "fastact/py.typed" in text
+    setup = (ROOT / "setup.py").read_text()
+    for path in (ROOT / "fastact").glob("*.pyx"):
+        assert f"fastact/{path.name}" in setup
