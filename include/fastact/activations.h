@@ -1,20 +1,29 @@
 /* activations.h (template): one forward and one derivative formula per operation, in the order of ops.def.
  *
  * A derivative is the formula in terms of the tensor its gradient is given (y for sigmoid and tanh, x for all others);
- * where the function kinks it takes the value that api documents. NaN gives NaN: `x != x ? x` where a comparison would
- * swallow it. "Max error" in ULP is float32 | float64 with FMA; without (baseline) up to 1 more.
+ * where the function kinks it takes the value of the subgradient that is documented. "Max error" in ULP is float32 | float64
+ * with FMA; without (baseline) up to 1 more.
  */
-static inline REAL F(relu)(REAL x) { return C(0.0) > x ? C(0.0) : x; }
-static inline REAL F(relu_d)(REAL x) { return x > C(0.0) ? C(1.0) : x != x ? x : C(0.0); }
 
-static inline REAL F(relu6)(REAL x) { return F(at_most)(F(relu)(x), C(6.0)); }
-static inline REAL F(relu6_d)(REAL x) { return x > C(0.0) && x < C(6.0) ? C(1.0) : x != x ? x : C(0.0); }
+/* yes or no, and NaN where x is. By masks: gcc multiplies the gradient into every branch of a ?: (relu: 1.2, 0.48, 0.24 cycles
+ * per element on SSE2, AVX2, AVX-512 against 0.55, 0.30, 0.15). */
+static inline REAL F(choose)(int condition, REAL yes, REAL no, REAL x)
+{
+    const UINT mask = -(UINT)condition, nan = -(UINT)(x != x);
+    return F(from_bits)((F(bits)(yes) & mask) | (F(bits)(no) & ~mask) | (F(bits)(x) & nan));
+}
+
+static inline REAL F(relu)(REAL x) { return F(at_least)(x, LIMIT(zero)); }
+static inline REAL F(relu_d)(REAL x) { return F(choose)(x > C(0.0), C(1.0), C(0.0), x); }
+
+static inline REAL F(relu6)(REAL x) { return F(at_most)(F(relu)(x), LIMIT(six)); }
+static inline REAL F(relu6_d)(REAL x) { return F(choose)((x > C(0.0)) & (x < C(6.0)), C(1.0), C(0.0), x); }
 
 static inline REAL F(leaky_relu)(REAL x, REAL a) { return x > C(0.0) ? x : a * x; }
-static inline REAL F(leaky_relu_d)(REAL x, REAL a) { return x > C(0.0) ? C(1.0) : x != x ? x : a; }
+static inline REAL F(leaky_relu_d)(REAL x, REAL a) { return F(choose)(x > C(0.0), C(1.0), a, x); }
 
 static inline REAL F(prelu)(REAL x, REAL a) { return x > C(0.0) ? x : a * x; }
-static inline REAL F(prelu_d)(REAL x, REAL a) { return x > C(0.0) ? C(1.0) : x != x ? x : a; }
+static inline REAL F(prelu_d)(REAL x, REAL a) { return F(choose)(x > C(0.0), C(1.0), a, x); }
 
 static inline REAL F(elu)(REAL x, REAL alpha) { return x > C(0.0) ? x : alpha * F(expm1_nonpos)(x); }
 static inline REAL F(elu_d)(REAL x, REAL alpha) { return x > C(0.0) ? C(1.0) : F(exp_times)(x, C(-0.0), alpha); }
@@ -65,14 +74,14 @@ static inline REAL F(log_sigmoid_d)(REAL x) { return F(sigmoid_of)(-x, C(0.0)); 
 
 /* relu6(x + 3)/6: 1/6 as a factor is 0.04 ULP off. */
 static inline REAL F(hard_sigmoid)(REAL x) { return F(relu6)(x + C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3); }
-static inline REAL F(hard_sigmoid_d)(REAL x) { return F(abs)(x) < C(3.0) ? K(0x1.555556p-3f, 0x1.5555555555555p-3) : x != x ? x : C(0.0); }
+static inline REAL F(hard_sigmoid_d)(REAL x) { return F(choose)(F(abs)(x) < C(3.0), K(0x1.555556p-3f, 0x1.5555555555555p-3), C(0.0), x); }
 
 /* x is bounded below because -inf * 0 is nan. */
-static inline REAL F(hard_swish)(REAL x) { return F(at_least)(x, C(-3.0)) * F(hard_sigmoid)(x); }
+static inline REAL F(hard_swish)(REAL x) { return F(at_least)(x, LIMIT(minus_three)) * F(hard_sigmoid)(x); }
 static inline REAL F(hard_swish_d)(REAL x)
 {
     const REAL y = FMA(C(2.0), x, C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3);
-    return x <= C(-3.0) ? C(0.0) : x >= C(3.0) ? C(1.0) : y;
+    return F(choose)(F(abs)(x) < C(3.0), y, F(only_if)(x > C(0.0), C(1.0)), x);
 }
 
 static inline REAL F(tanh)(REAL x) { return F(tanh_of)(x); }
@@ -81,7 +90,7 @@ static inline REAL F(tanh_d)(REAL y) { return FA_HAS_FMA ? FMA(-y, y, C(1.0)) : 
 static inline REAL F(hard_tanh)(REAL x, REAL min_val, REAL max_val) { return F(at_most)(F(at_least)(x, min_val), max_val); }
 static inline REAL F(hard_tanh_d)(REAL x, REAL min_val, REAL max_val)
 {
-    return (x > min_val) & (x < max_val) ? C(1.0) : x != x ? x : C(0.0);
+    return F(choose)((x > min_val) & (x < max_val), C(1.0), C(0.0), x);
 }
 
 /* max(x, 0) + log1p(e^-|beta x|)/beta, the exponential kept 2^shift higher: high where 1/beta may lift it again, not so high
@@ -162,8 +171,9 @@ static inline REAL F(mish_d)(REAL x)
     return FMA((x > C(0.0) ? above : FMA(p, f, f) * s) / FMA(n, n + C(4.0), C(4.0)), c, x > C(0.0) ? C(1.0) : C(0.0));
 }
 
-static inline REAL F(soft_shrink)(REAL x, REAL lambd) { return x > lambd ? x - lambd : x < -lambd ? x + lambd : x != x ? x : C(0.0); }
-static inline REAL F(soft_shrink_d)(REAL x, REAL lambd) { return F(abs)(x) > lambd ? C(1.0) : x != x ? x : C(0.0); }
+/* x less its part within +-lambd, lambd >= 0. */
+static inline REAL F(soft_shrink)(REAL x, REAL lambd) { return x - F(at_most)(F(at_least)(x, -lambd), lambd); }
+static inline REAL F(soft_shrink_d)(REAL x, REAL lambd) { return F(choose)(F(abs)(x) > lambd, C(1.0), C(0.0), x); }
 
 static inline REAL F(hard_shrink)(REAL x, REAL lambd) { return F(abs)(x) <= lambd ? C(0.0) : x; }
-static inline REAL F(hard_shrink_d)(REAL x, REAL lambd) { return F(abs)(x) > lambd ? C(1.0) : x != x ? x : C(0.0); }
+static inline REAL F(hard_shrink_d)(REAL x, REAL lambd) { return F(choose)(F(abs)(x) > lambd, C(1.0), C(0.0), x); }
