@@ -43,8 +43,7 @@ static inline REAL F(celu_d)(REAL x, REAL alpha)
     return x > C(0.0) ? C(1.0) : F(exp_times)(t, F(quotient_low)(x, alpha, t), C(1.0));
 }
 
-/* scale*x, scale*alpha*(e^x - 1), both factors as a high and a low part; both parts of scale are positive, or inf would
- * become inf - inf. */
+/* scale*x, scale*alpha*(e^x - 1), both factors as a high and a low part (of one sign, or inf - inf arises). */
 static inline REAL F(selu)(REAL x)
 {
     const REAL y = F(expm1_nonpos_times)(x, K(0x1.c212ccp0f, 0x1.c212cc640f031p0), K(0x1.903c0cp-26f, 0x1.0428c2e0f6ed7p-56));
