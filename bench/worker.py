@@ -13,13 +13,14 @@ import time
 import traceback
 from dataclasses import dataclass
 
+import quiet
+
 # Every variable that sizes a pool, set before the worker imports anything. What the libraries make of it is in the
 # `setup` of their peers_*.py.
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTACT_NUM_THREADS", "NPROC")
 REPEATS = 3  # timings per turn
-# A turn in which tasks waited for a CPU more than this share of the time is repeated: another process ran, or the
-# kernel had put both threads of a team on one core (then every barrier costs a time slice, 8 ms; torch meets it too).
-QUIET = 0.05
+# A turn in which tasks waited for a CPU is repeated: with another process about, both threads of a team can be left on
+# one core, and then every barrier costs a time slice (8 ms), fastact's and torch's alike.
 TRIES = 5
 PAUSE = 0.004  # before each turn: pools that idle stop spinning
 SLOW_SECONDS = 0.25  # calls so long are not warmed up or calibrated
@@ -67,30 +68,25 @@ class Library:
     def time(self) -> Turn:
         """One turn; again if somebody waited for a CPU meanwhile (Linux tells), and the quietest of them counts."""
         turns = []
-        while len(turns) < TRIES and not (turns and turns[-1].stalled < QUIET):
+        while len(turns) < TRIES and not (turns and turns[-1].stalled < quiet.QUIET_STALL):
             time.sleep(PAUSE)
-            before, begin = _waited(), time.perf_counter()
+            before, begin = quiet.waited(), time.perf_counter()
             turn = self.ask("time")
-            turn.stalled = (_waited() - before) / (time.perf_counter() - begin)
+            turn.stalled = (quiet.waited() - before) / (time.perf_counter() - begin)
             turns.append(turn)
         quietest = min(turns, key=lambda turn: turn.stalled)
         quietest.tries = len(turns)
         return quietest
+
+    @property
+    def process(self) -> int:
+        return self._process.pid or 0
 
     def close(self) -> None:
         self._ours.close()
         self._process.join(timeout=5)
         if self._process.is_alive():
             self._process.terminate()
-
-
-def _waited() -> float:
-    """Seconds since boot in which some task that could run was waiting for a CPU."""
-    try:
-        with open("/proc/pressure/cpu", encoding="ascii") as file:
-            return int(file.readline().rpartition("=")[2]) / 1e6
-    except (OSError, ValueError):
-        return 0.0
 
 
 def _serve(name: str, threads: int, pipe) -> None:
