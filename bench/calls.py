@@ -79,7 +79,7 @@ def fresh(statement: str, outputs: tuple[str, ...], empty: str) -> str:
 def workspace(statement: str, data: dict, outputs: tuple[str, ...], axis: int) -> tuple[dict, list[np.ndarray]]:
     """NumPy arrays for the names that a statement writes into (`out=`) or uses as scratch, and the outputs of these.
 
-    Scratch: t, u, mid like the first input; mask, mask2 of bool; z0 the logits of a linear layer; rows 0, 1, 2 ...;
+    Scratch: t, u, v, mid like the first input; mask, mask2 of bool; z0 the logits of a linear layer; rows 0, 1, 2 ...;
     <output>_like for what a new output is to look like.
     """
     names = set(re.findall(r"\w+", statement))
@@ -89,12 +89,14 @@ def workspace(statement: str, data: dict, outputs: tuple[str, ...], axis: int) -
         looks["y"] = like[:, : like.shape[1] // 2].copy()
     if "logsumexp" in names:
         looks["y"] = like.max(axis)
+    if "linear_weight" in data and "y" in outputs:  # linear_softmax
+        looks["y"] = np.empty((len(data["x"]), len(data["linear_weight"])), data["x"].dtype)
     if "z0" in names:
         like = np.empty((len(data["x"]), len(data["linear_weight"])), data["x"].dtype)
-    arrays = {name: np.empty_like(like) for name in ("z0", "t", "u", "mid") if name in names}
+    arrays = {name: np.empty_like(like) for name in ("z0", "t", "u", "v", "mid") if name in names}
     arrays |= {name: np.empty(like.shape, bool) for name in ("mask", "mask2") if name in names}
     arrays |= {"rows": np.arange(len(like))} if "rows" in names else {}
     arrays |= {f"{name}_like": values for name, values in looks.items()}
-    written = [name for name in outputs if re.search(rf"((out|grad_input)=|, db = ){name}\b", statement)]
+    written = [name for name in outputs if re.search(rf"((out|grad_input)=|, db = |copyto\(){name}\b", statement)]
     ready = {name: np.empty_like(looks[name]) for name in written}
     return arrays | ready, list(ready.values())

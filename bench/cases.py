@@ -11,6 +11,9 @@ ROWS = ((1, 1000), (32, 1000), (4096, 128), (6144, 512), (1024, 32000), (8, 5025
 SEGMENTATION = (8, 21, 256, 256)  # N, C, H, W; beside it, the same numbers with the classes last
 LABELLED = ((256, 1000), (1024, 32000), (512, 50257), (65536, 10))
 LINEAR = ((1024, 512, 32000),)  # samples, features, classes
+SOME_LABELLED = ((256, 1000), (1024, 32000))
+DISTRIBUTIONS = ((6144, 512), (65536, 10))
+MARGIN = (1024, 512, 1000)
 POINTWISE = (2**20, 2**24)
 
 METRICS = (
@@ -18,10 +21,13 @@ METRICS = (
     "median_absolute_error", "max_error", "mean_pinball_loss", "r2_score", "explained_variance_score",
 )  # fmt: skip
 
+RUNTIME = {"get_include", "get_num_threads", "set_num_threads", "show_config", "threads"}
 # An operation that is reached through an option of a public function.
 THROUGH_OPTION = {"gelu_tanh": ("gelu", {"approximate": "tanh"})}
 # The gate of glu, which takes both its tensors from one array.
 HALVES = {"siglu": "glu"}
+# Options whose default changes nothing, so that no peer needs to know them.
+NEUTRAL = ("axis", "ignore_index", "label_smoothing", "temperature", "lambda_", "block_bytes")
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ def select(dtypes, sizes, only, fresh) -> tuple[list[Case], list[str]]:
         for case in [*row_cases(dtype, fresh), *loss_cases(dtype, fresh), *metric_cases(dtype)]
         if not sizes or case.size in sizes
     ]
+    notes += without_case(found) if not sizes else []
     if only:
         found = [case for case in found if any(text in case.name for text in only)]
     order = {family: i for i, family in enumerate(("activations", "gradients", "rows", "losses", "metrics"))}
@@ -123,15 +130,17 @@ def _map_case(entry, op, function, options, shape, dtype, fresh) -> Case:
 
 
 def scalar_defaults(function) -> dict[str, float]:
-    """The numeric options of a public function with their defaults, in its own order."""
-    return {
+    """The numeric options of a public function (if there is one) with their defaults, in its own order."""
+    return function and {
         parameter.name: parameter.default
         for parameter in inspect.signature(function).parameters.values()
-        if type(parameter.default) in (int, float) and parameter.name != "axis"
+        if type(parameter.default) in (int, float) and parameter.name not in NEUTRAL
     }
 
 
 def row_cases(dtype, fresh) -> list[Case]:
+    import fastact
+
     def rows(op, shape, axis=-1):
         def make(function, inputs, outputs, reads, writes):
             return Case("rows", op, function, shape, dtype, inputs, outputs,
@@ -143,12 +152,17 @@ def row_cases(dtype, fresh) -> list[Case]:
 
     n, classes, height, width = SEGMENTATION
     shapes = [(shape, -1) for shape in ROWS] + [((n * height * width, classes), -1), (SEGMENTATION, 1)]
-    return [
+    cases = [
         case
         for op in ("softmax", "log_softmax", "logsumexp")
         for shape, axis in shapes
         for case in rows(op, shape, axis)
     ]
+    for shape in DISTRIBUTIONS:
+        for op, inputs in (("entropy", ("p",)), ("kl_divergence", ("p", "q"))):
+            cases.append(Case("rows", op, op, shape, dtype, inputs, ("y",), reads=len(inputs), writes=0))
+    cases.append(Case("rows", "linear_softmax", "linear_softmax", MARGIN, dtype, ("x", "linear_weight"), ("y",)))
+    return [case for case in cases if hasattr(fastact, case.function)]
 
 
 def loss_cases(dtype, fresh) -> list[Case]:
@@ -162,24 +176,46 @@ def loss_cases(dtype, fresh) -> list[Case]:
             found.append(Case("losses", op, f"{op}_with_grad", shape, dtype, inputs, ("loss", *grads), **common))
         return found if hasattr(fastact, op) else []
 
+    def options(op):
+        return tuple(scalar_defaults(getattr(fastact, op, None)).items())
+
     cases = []
     for shape in LABELLED:
         cases += both("cross_entropy", shape, ("logits", "target"))
+    for shape in SOME_LABELLED:
+        cases += both("nll_loss", shape, ("log_probs", "target"), reads=0)
+        cases += both("focal_loss", shape, ("logits", "target"), params=options("focal_loss"))
+        cases += both("distillation_loss", shape, ("student_logits", "teacher_logits"), reads=2)
+    layer, gradients = ("x", "linear_weight", "target"), ("dx", "dlinear_weight")
     for shape in LINEAR:
-        cases += both("linear_cross_entropy", shape, ("x", "linear_weight", "target"), ("dx", "dlinear_weight"))
+        cases += both("linear_cross_entropy", shape, layer, gradients)
+    cases += both("large_margin_softmax_loss", MARGIN, layer, gradients, options("large_margin_softmax_loss"))
     pointwise = [loss["name"] for loss in _kernels.LOSSES if loss["tensors"] == 2 and hasattr(fastact, loss["name"])]
     for size in POINTWISE:
         for op in pointwise:
-            function = getattr(fastact, op)
-            names = tuple(inspect.signature(function).parameters)[:2]
-            cases += both(op, (size,), names, params=tuple(scalar_defaults(function).items()), reads=2)
-        cases += both("binary_cross_entropy_with_logits", (size,), ("logits", "target"), reads=2)
-    return cases
+            names = tuple(inspect.signature(getattr(fastact, op)).parameters)[:2]
+            cases += both(op, (size,), names, params=options(op), reads=2)
+    labels = Case("losses", "zero_one_loss", "zero_one_loss", (2**20,), dtype, ("pred", "target"), ("loss",), writes=0)
+    return cases + [labels] * hasattr(fastact, "zero_one_loss")
 
 
 def metric_cases(dtype) -> list[Case]:
+    from fastact import metrics
+
     def metric(op, shape, reads=2):
         return Case("metrics", op, op, shape, dtype, ("y_true", "y_pred"), ("value",), reads=reads, writes=0)
 
     scores = [metric("accuracy_score", (2**20,)), metric("log_loss", (65536, 10), reads=1)]
-    return [metric(op, (size,)) for op in METRICS for size in POINTWISE] + scores
+    found = [metric(op, (size,)) for op in METRICS for size in POINTWISE] + scores
+    return [case for case in found if hasattr(metrics, case.function)]
+
+
+def without_case(cases: list[Case]) -> list[str]:
+    """A note for each public function of fastact that no case times."""
+    import fastact
+    from fastact import metrics
+
+    public = {name for name in fastact.__all__ if inspect.isfunction(getattr(fastact, name))} - RUNTIME
+    public |= {name for name in metrics.__all__ if inspect.isfunction(getattr(metrics, name))}
+    timed = {case.function for case in cases} | {THROUGH_OPTION.get(case.op, (case.function,))[0] for case in cases}
+    return [f"{name} is public and has no benchmark" for name in sorted(public - timed)]

@@ -151,8 +151,10 @@ def prepare(case, name: str, library: Library, result: dict) -> bool:
             return False
         wrong = {i: agreement.disagreement(case, found) for i, (_, found) in enumerate(built) if found is not None}
         right = [i for i in range(len(built)) if not wrong.get(i)]
+        if len(right) < len(built):  # one way of writing it, or all of them
+            texts = [f"[{built[i][0]}] {text}" for i, text in wrong.items() if text]
+            result["problems"][name] = "DISAGREES " + "; ".join(texts)
         if not right:
-            result["problems"][name] = "DISAGREES " + "; ".join(f"[{built[i][0]}] {text}" for i, text in wrong.items())
             return False
         index = library.ask("calibrate", right, BUDGET)
         result["statements"][name] = built[index][0]

@@ -50,18 +50,24 @@ def _make_one(case, name: str) -> np.ndarray:
         return normal(name, (shape[0], 2 * shape[1]), dtype)
     if name == "alpha":
         return np.full(1, 0.25, dtype)  # PyTorch's start value of PReLU
-    if case.op == "linear_cross_entropy":
+    if case.function == "linear_softmax" or case.op in ("linear_cross_entropy", "large_margin_softmax_loss"):
         samples, features, classes = shape
         if name == "linear_weight":  # logits of about N(0, 4.5^2), as a trained head gives
             return normal(name, (classes, features), dtype) * np.asarray(0.05, dtype)
         return labels(name, (samples,), classes) if name == "target" else normal(name, (samples, features), dtype)
     if case.family == "metrics" and case.op in ("accuracy_score", "log_loss"):
         return _classification(case, name)
-    if name == "target" and case.op == "cross_entropy":
+    if case.op == "zero_one_loss":
+        return labels(name, shape, 10)
+    if name == "target" and case.op in ("cross_entropy", "nll_loss", "focal_loss"):
         return labels(name, shape[:-1], shape[-1])
+    if name in ("p", "q"):
+        return _probabilities(normal(name, shape, dtype))
+    if name == "log_probs":
+        return np.log(_probabilities(normal("logits", shape, dtype)))
     if name == "target" and case.op == "hinge_loss":
         return 2 * labels(name, shape, 2).astype(dtype) - 1
-    if name == "target" and case.op.startswith("binary_cross_entropy"):
+    if name == "target" and case.op.startswith(("binary_cross_entropy", "sigmoid_focal")):
         return labels(name, shape, 2).astype(dtype)
     if name == "probs":
         return 1 / (1 + np.exp(-normal("logits", shape, dtype)))
@@ -73,5 +79,9 @@ def _classification(case, name: str) -> np.ndarray:
         return labels(name, case.shape, 10)
     if name == "y_true":
         return labels(name, case.shape[:1], case.shape[1])
-    scores = np.exp(normal(name, case.shape, case.dtype))
-    return scores / scores.sum(axis=1, keepdims=True)
+    return _probabilities(normal(name, case.shape, case.dtype))
+
+
+def _probabilities(scores: np.ndarray) -> np.ndarray:
+    values = np.exp(scores)
+    return values / values.sum(axis=-1, keepdims=True)

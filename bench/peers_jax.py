@@ -50,6 +50,31 @@ def _cross_entropy(logits, target):
     return (nn.logsumexp(logits, axis=1) - picked).mean()
 
 
+def _focal(logits, target, gamma):
+    log_p = jnp.take_along_axis(nn.log_softmax(logits, axis=1), target[:, None], axis=1)
+    return -((-jnp.expm1(log_p)) ** gamma * log_p).mean()
+
+
+def _distillation(student_logits, teacher_logits):
+    teacher = nn.log_softmax(teacher_logits, axis=1)
+    return (jnp.exp(teacher) * (teacher - nn.log_softmax(student_logits, axis=1))).sum(axis=1).mean()
+
+
+def _sigmoid_focal(logits, target, alpha, gamma):
+    z = (1 - 2 * target) * logits
+    return ((target * (2 * alpha - 1) + (1 - alpha)) * nn.sigmoid(z) ** gamma * nn.softplus(z)).mean()
+
+
+def _large_margin(x, w, target, margin):
+    picked = w[target]
+    norms = jnp.linalg.norm(x, axis=1) * jnp.linalg.norm(picked, axis=1)
+    theta = jnp.arccos((x * picked).sum(axis=1) / norms)
+    k = jnp.floor(margin * theta / jnp.pi)
+    psi = (1 - 2 * (k % 2)) * jnp.cos(margin * theta) - 2 * k
+    logits = (x @ w.T).at[jnp.arange(len(x)), target].set(norms * psi)
+    return _cross_entropy(logits, target)
+
+
 def _huber(d, knee):
     size = jnp.abs(d)
     low = jnp.minimum(size, knee)
@@ -60,6 +85,15 @@ LOSSES = {
     "cross_entropy": _cross_entropy,
     "linear_cross_entropy": lambda x, linear_weight, target: _cross_entropy(x @ linear_weight.T, target),
     "hinge_loss": lambda scores, target: jnp.maximum(1 - scores * target, 0).mean(),
+    "nll_loss": lambda log_probs, target: -jnp.take_along_axis(log_probs, target[:, None], axis=1).mean(),
+    "focal_loss": _focal,
+    "distillation_loss": _distillation,
+    "large_margin_softmax_loss": _large_margin,
+    "binary_cross_entropy": lambda probs, target: (
+        -(target * jnp.log(probs) + (1 - target) * jnp.log1p(-probs)).mean()
+    ),
+    "sigmoid_focal_loss": _sigmoid_focal,
+    "zero_one_loss": lambda pred, target: (pred != target).mean(),
     "mse_loss": lambda pred, target: jnp.square(pred - target).mean(),
     "l1_loss": lambda pred, target: jnp.abs(pred - target).mean(),
     "huber_loss": lambda pred, target, delta: _huber(pred - target, delta).mean(),
@@ -86,6 +120,11 @@ METRICS = {
     "accuracy_score": lambda y_true, y_pred: (y_true == y_pred).mean(),
     "log_loss": lambda y_true, y_pred: -jnp.log(jnp.take_along_axis(y_pred, y_true[:, None], axis=1)).mean(),
 }
+DISTRIBUTIONS = {
+    "entropy": lambda p: -(p * jnp.log(p)).sum(axis=-1),
+    "kl_divergence": lambda p, q: (p * jnp.log(p / q)).sum(axis=-1),
+    "linear_softmax": lambda x, linear_weight: nn.softmax(x @ linear_weight.T, axis=-1),
+}
 
 
 def _function(case):
@@ -97,6 +136,8 @@ def _function(case):
         if case.function == "log_softmax_grad":
             return lambda dy, y: dy - jnp.exp(y) * dy.sum(axis, keepdims=True)
         return lambda x: getattr(nn, case.op)(x, axis=axis)
+    if case.function in DISTRIBUTIONS:
+        return DISTRIBUTIONS[case.function]
     if case.family == "gradients" and "y" in case.inputs:
         return FROM_OUTPUT.get(case.op)
     plain = (ACTIVATIONS | LOSSES | METRICS).get(case.op)
@@ -127,8 +168,8 @@ def calls(case, data) -> list[Call]:
     namespace = {name: jax.device_put(values) for name, values in data.items()}
     inputs = ", ".join(case.inputs)
     big = [] if case.fresh else [name for name in case.outputs if name not in ("loss", "value", "dalpha")]
-    if case.function == "logsumexp":
-        big = []
+    if case.function in ("logsumexp", "entropy", "kl_divergence"):
+        big = []  # small
 
     def into(old, *inputs):  # the old outputs are donated: XLA writes the new ones into their memory
         return flat(function(*inputs))

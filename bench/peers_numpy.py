@@ -103,6 +103,8 @@ GRADIENTS = {
     "np.maximum(gate, 0, out=dup); np.multiply(dup, dy, out=dup)",
 }
 
+_ENTROPY = "np.log(p, out=t); np.multiply(t, p, out=t); y = -t.sum(-1)"
+_KL = "np.divide(p, q, out=t); np.log(t, out=t); np.multiply(t, p, out=t); y = t.sum(-1)"
 _GLU = "half = x2.shape[1] // 2; a, b = x2[:, :half], x2[:, half:]; "
 _SOFTMAX = _EXP_SUM.format(x="x", t="y", axis="axis")
 ROWS = {
@@ -110,6 +112,10 @@ ROWS = {
     "glu_grad": _GLU + "da, db = dx2[:, :half], dx2[:, half:]; " + _SIGMOID.format(x="b", y="db")
     + "np.reciprocal(db, out=db); np.multiply(dy, db, out=da); np.subtract(1, db, out=db); "
     "np.multiply(db, da, out=db); np.multiply(db, a, out=db)",
+    "entropy": _ENTROPY,
+    "kl_divergence": _KL,
+    "linear_softmax": "np.matmul(x, linear_weight.T, out=y); np.subtract(y, y.max(1, keepdims=True), out=y); "
+    "np.exp(y, out=y); np.divide(y, y.sum(1, keepdims=True), out=y)",
     "softmax": _SOFTMAX + "np.exp(y, out=y); np.divide(y, y.sum(axis, keepdims=True), out=y)",
     "log_softmax": _SOFTMAX + "np.exp(y, out=t); np.subtract(y, np.log(t.sum(axis, keepdims=True)), out=y)",
     "logsumexp": _EXP_SUM.format(x="x", t="t", axis="axis")
@@ -146,14 +152,49 @@ _BCE += "np.maximum(logits, 0, out=u); np.add(t, u, out=t); loss = t.mean() - np
 _BCE_GRAD = "; np.negative(logits, out=grad); np.exp(grad, out=grad); np.add(grad, 1, out=grad); "
 _BCE_GRAD += "np.reciprocal(grad, out=grad); np.subtract(grad, target, out=grad); np.divide(grad, grad.size, out=grad)"
 
+_FOCAL = "; lp = z - np.log(s); q = -np.expm1(lp); loss = -(q**gamma * lp).mean()"
+_DISTIL = _EXP_SUM.format(x="teacher_logits", t="t", axis=1) + "np.exp(t, out={u}); "
+_DISTIL += "np.subtract(t, np.log({u}.sum(1, keepdims=True)), out=t); "
+_DISTIL += _EXP_SUM.format(x="student_logits", t="{u}", axis=1)
+_DISTIL += "np.subtract({u}, np.log(np.exp({u}).sum(1, keepdims=True)), out={u})"
+_BCE_PROBS = "np.log(probs, out=t); np.subtract(1, probs, out=u); np.log(u, out=u); np.subtract(t, u, out=t); "
+_BCE_PROBS += "loss = -(np.dot(t, target) / t.size + u.mean())"
+# targets of 0 or 1: z = x of the wrong sign, t = 1 - p_t = sigmoid(z), mid = -log p_t = softplus(z)
+_SIGMOID_FOCAL = "sign = 1 - 2 * target; np.multiply(logits, sign, out=u); np.logaddexp(0, u, out=mid); "
+_SIGMOID_FOCAL += _SIGMOID.format(x="u", y="t") + "np.reciprocal(t, out=t); np.power(t, gamma, out=v); "
+_SIGMOID_FOCAL += "np.multiply(v, mid, out=v); w = target * (2 * alpha - 1) + (1 - alpha); loss = np.dot(v, w) / v.size"
+_HINGE = "np.multiply(scores, target, out=t); np.subtract(1, t, out=t); np.maximum(t, 0, out=t); loss = t.mean()"
 LOSSES = {
     "cross_entropy": _cross_entropy("logits", "t"),
     "cross_entropy_with_grad": _cross_entropy_grad("logits", "grad"),
     "linear_cross_entropy": "np.matmul(x, linear_weight.T, out=z0); " + _cross_entropy("z0", "z0"),
     "linear_cross_entropy_with_grad": "np.matmul(x, linear_weight.T, out=z0); " + _cross_entropy_grad("z0", "z0")
     + "; np.matmul(z0, linear_weight, out=dx); np.matmul(z0.T, x, out=dlinear_weight)",
-    "hinge_loss": "np.multiply(scores, target, out=t); np.subtract(1, t, out=t); np.maximum(t, 0, out=t); "
-    "loss = t.mean()",
+    "hinge_loss": _HINGE,
+    "hinge_loss_with_grad": _HINGE + "; np.sign(t, out=grad); np.multiply(grad, target, out=grad); "
+    "np.divide(grad, -grad.size, out=grad)",
+    "large_margin_softmax_loss": "loss, *_ = large_margin(x, linear_weight, target, margin, False)",
+    "large_margin_softmax_loss_with_grad": "loss, dx, dlinear_weight = large_margin(x, linear_weight, target, margin)",
+    "nll_loss": "loss = -log_probs[rows, target].mean()",
+    "nll_loss_with_grad": "loss = -log_probs[rows, target].mean(); np.copyto(grad, 0); "
+    "grad[rows, target] = -1 / len(target)",
+    "focal_loss": _cross_entropy("logits", "t") + _FOCAL,
+    "focal_loss_with_grad": _cross_entropy("logits", "grad") + _FOCAL + "; pt = np.exp(lp); "
+    "c = (q**gamma - gamma * pt * q ** (gamma - 1) * lp) / (s * len(s)); np.multiply(grad, c[:, None], out=grad); "
+    "grad[rows, target] = q**gamma * (gamma * pt * lp - q) / len(s)",
+    "distillation_loss": _DISTIL.format(u="u") + "; np.subtract(t, u, out=u); np.exp(t, out=t); "
+    "loss = np.vdot(t, u) / len(t)",
+    "distillation_loss_with_grad": _DISTIL.format(u="grad") + "; np.subtract(t, grad, out=mid); np.exp(t, out=t); "
+    "loss = np.vdot(t, mid) / len(t); np.exp(grad, out=grad); np.subtract(grad, t, out=grad); "
+    "np.divide(grad, len(t), out=grad)",
+    "binary_cross_entropy": _BCE_PROBS,
+    "binary_cross_entropy_with_grad": _BCE_PROBS + "; np.subtract(1, probs, out=t); np.multiply(t, probs, out=t); "
+    "np.subtract(probs, target, out=grad); np.divide(grad, t, out=grad); np.divide(grad, grad.size, out=grad)",
+    "sigmoid_focal_loss": _SIGMOID_FOCAL,
+    "sigmoid_focal_loss_with_grad": _SIGMOID_FOCAL + "; np.subtract(1, t, out=v); np.multiply(v, mid, out=v); "
+    "np.multiply(v, gamma, out=v); np.add(v, t, out=v); np.power(t, gamma, out=t); np.multiply(v, t, out=v); "
+    "np.multiply(v, w, out=v); np.multiply(v, sign, out=grad); np.divide(grad, grad.size, out=grad)",
+    "zero_one_loss": "np.not_equal(pred, target, out=mask); loss = np.count_nonzero(mask) / mask.size",
     "mse_loss": _DIFFERENCE.format(t="t") + "loss = np.dot(t, t) / t.size",
     "mse_loss_with_grad": _DIFFERENCE.format(t="grad")
     + "loss = np.dot(grad, grad) / grad.size; np.multiply(grad, 2 / grad.size, out=grad)",
@@ -197,9 +238,39 @@ def setup(threads: int) -> str:
     return f"numpy {np.__version__}: elementwise on 1 thread, BLAS on {threads}"
 
 
+def large_margin(x, w, target, margin, with_grad=True):
+    """L-softmax (Liu et al. 2016) by arccos, as in the paper; lambda = 0."""
+    rows, wt = np.arange(len(x)), w[target]
+    nx, nw = np.linalg.norm(x, axis=1), np.linalg.norm(wt, axis=1)
+    z = x @ w.T
+    c = np.clip(z[rows, target] / (nx * nw), -1, 1)
+    theta = np.arccos(c)
+    k = np.floor(margin * theta / np.pi)
+    sign = 1 - 2 * (k % 2)
+    psi = (sign * np.cos(margin * theta) - 2 * k).astype(x.dtype)
+    z[rows, target] = nx * nw * psi
+    z -= z.max(axis=1, keepdims=True)
+    picked = z[rows, target]
+    np.exp(z, out=z)
+    s = z.sum(axis=1)
+    loss = (np.log(s) - picked).mean()
+    if not with_grad:
+        return loss, None, None
+    z /= s[:, None] * len(x)
+    g = z[rows, target] - 1 / len(x)
+    z[rows, target] = 0
+    slope = sign * margin * np.sin(margin * theta) / np.sin(theta)
+    ux, uw = x / nx[:, None], wt / nw[:, None]
+    dx = z @ w + (g * nw)[:, None] * (psi[:, None] * ux + slope[:, None] * (uw - c[:, None] * ux))
+    dw = z.T @ x
+    np.add.at(dw, target, (g * nx)[:, None] * (psi[:, None] * uw + slope[:, None] * (ux - c[:, None] * uw)))
+    return loss, dx.astype(x.dtype), dw.astype(x.dtype)
+
+
 def build(function, data, outputs, params, axis, statements=STATEMENTS, into_new=False, extra=None) -> list[Call]:
     """The calls that compute `function`: one for each way of writing it."""
     namespace = {"np": np, "axis": axis, "SELU_ALPHA": SELU_ALPHA, "SELU_SCALE": SELU_SCALE, "LOG_2": LOG_2}
+    namespace["large_margin"] = large_margin
     namespace |= {"SQRT_2_OVER_PI": SQRT_2_OVER_PI, "EPSILON": np.finfo(np.float64).eps} | params | (extra or {}) | data
     calls = []
     for statement in alternatives(statements.get(function)):

@@ -32,6 +32,8 @@ STATEMENTS = {
     "np.add(dgate, t, out=dgate); np.multiply(dgate, up, out=dgate); np.multiply(dgate, dy, out=dgate)",
     "log_sigmoid_grad": "np.negative(x, out=dx); special.expit(dx, out=dx); np.multiply(dx, dy, out=dx)",
     "softplus_grad": "special.expit(x, out=dx); np.multiply(dx, dy, out=dx)",
+    "entropy": "special.entr(p, out=t); y = t.sum(-1)",
+    "kl_divergence": "special.rel_entr(p, q, out=t); y = t.sum(-1)",
     "softmax": "y = special.softmax(x, axis=axis)",
     "log_softmax": "y = special.log_softmax(x, axis=axis)",
     "logsumexp": "y = special.logsumexp(x, axis=axis)",

@@ -85,6 +85,9 @@ GRADIENTS = {
 ROWS = {
     "softmax": "torch.softmax(x, axis, out=y)",
     "log_softmax": "torch.log_softmax(x, axis, out=y)",
+    "entropy": "torch.special.entr(p, out=t); y = t.sum(-1)",
+    "kl_divergence": "torch.div(p, q, out=t); t.log_().mul_(p); y = t.sum(-1)",
+    "linear_softmax": "torch.mm(x, linear_weight.T, out=y); torch.softmax(y, 1, out=y)",
     "logsumexp": "torch.logsumexp(x, axis, out=y)",
     "softmax_grad": "aten._softmax_backward_data.out(dy, y, axis, dtype, grad_input=dx)",
     "log_softmax_grad": "aten._log_softmax_backward_data.out(dy, y, axis, dtype, out=dx)",
@@ -112,18 +115,39 @@ def _pointwise(name: str, knee: str = "") -> dict[str, str]:
 
 LOSSES = {
     "cross_entropy": (
-        "loss = nn.cross_entropy_loss(logits, target)",
-        _LOG_SOFTMAX.format(x="logits") + "loss = nn.nll_loss(t, target)",
+        "loss = nn.cross_entropy_loss(logits, target, None, 1)",
+        _LOG_SOFTMAX.format(x="logits") + "loss = nn.nll_loss(t, target, None, 1)",
         "loss = (torch.logsumexp(logits, 1) - logits.gather(1, target[:, None])[:, 0]).mean()",
     ),
     "cross_entropy_with_grad": _CE_GRAD.format(x="logits", grad="grad"),
     "linear_cross_entropy": (
         "loss = torch.nn.functional.linear_cross_entropy(x, linear_weight, target)",
-        "torch.mm(x, linear_weight.T, out=z0); loss = nn.cross_entropy_loss(z0, target)",
+        "torch.mm(x, linear_weight.T, out=z0); loss = nn.cross_entropy_loss(z0, target, None, 1)",
     ),
     "linear_cross_entropy_with_grad": "torch.mm(x, linear_weight.T, out=z0); " + _CE_GRAD.format(x="z0", grad="z0")
     + "; torch.mm(z0, linear_weight, out=dx); torch.mm(z0.T, x, out=dlinear_weight)",
+    "nll_loss": "loss = nn.nll_loss(log_probs, target, None, 1)",
+    "nll_loss_with_grad": "loss, total = aten.nll_loss_forward.default(log_probs, target, None, 1, -100); "
+    "aten.nll_loss_backward.grad_input(one, log_probs, target, None, 1, -100, total, grad_input=grad)",
+    "focal_loss": _LOG_SOFTMAX.format(x="logits") + "lp = t.gather(1, target[:, None])[:, 0]; "
+    "loss = -(torch.expm1(lp).neg_().pow_(gamma).mul_(lp)).mean()",
+    "distillation_loss": _LOG_SOFTMAX.format(x="teacher_logits")
+    + "aten._log_softmax.out(student_logits, 1, False, out=u); "
+    "loss = torch.nn.functional.kl_div(u, t, reduction='batchmean', log_target=True)",
+    "distillation_loss_with_grad": _LOG_SOFTMAX.format(x="teacher_logits")
+    + "aten._log_softmax.out(student_logits, 1, False, out=grad); "
+    "loss = torch.nn.functional.kl_div(grad, t, reduction='batchmean', log_target=True); grad.exp_(); t.exp_(); "
+    "grad.sub_(t).div_(len(t))",
+    "binary_cross_entropy": "loss = nn.binary_cross_entropy(probs, target, None, 1)",
+    "binary_cross_entropy_with_grad": "loss = nn.binary_cross_entropy(probs, target, None, 1); "
+    "aten.binary_cross_entropy_backward.grad_input(one, probs, target, None, 1, grad_input=grad)",
+    "sigmoid_focal_loss": "aten.binary_cross_entropy_with_logits.out(logits, target, None, None, 0, out=u); "
+    "torch.neg(u, out=t); t.exp_().neg_().add_(1).pow_(gamma).mul_(u); "
+    "torch.mul(target, 2 * alpha - 1, out=u); u.add_(1 - alpha).mul_(t); loss = u.mean()",
+    "zero_one_loss": "torch.ne(pred, target, out=mask); loss = mask.sum() / mask.numel()",
     "hinge_loss": "torch.mul(scores, target, out=t); torch.sub(1, t, out=t); loss = t.clamp_min_(0).mean()",
+    "hinge_loss_with_grad": "torch.mul(scores, target, out=t); torch.sub(1, t, out=t); loss = t.clamp_min_(0).mean(); "
+    "torch.sgn(t, out=grad); grad.mul_(target).div_(-grad.numel())",
     **_pointwise("mse_loss"),
     **_pointwise("huber_loss", ", delta"),
     **_pointwise("smooth_l1_loss", ", beta"),
