@@ -33,7 +33,7 @@ class UfuncOptions(TypedDict, total=False):
 def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
     """NumPy's own door: broadcasting, casting, where=, strides, overlap, subclasses, ``__array_ufunc__``."""
     try:
-        if not options and any(type(operand) in (int, float) for operand in operands):
+        if not options and any(type(operand) in (int, float) for operand in operands) and not is_plain(operands[0]):
             operands = with_weak_numbers(operands)
         return ufunc(*operands, **options) if out is None else ufunc(*operands, out=out, **options)
     except np.exceptions.AxisError:
@@ -42,11 +42,23 @@ def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: di
         explain(ufunc.__name__, operands, error)
 
 
+def is_plain(x: Any) -> bool:
+    """Whether x is an array of floats, beside which NumPy takes Python numbers as weak."""
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
 def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Integer arrays beside Python numbers promote as in np.exp: NumPy alone would make float64 of int8 and a float."""
+    """Python numbers in the dtype of the rest, where NumPy alone would not see them as weak.
+
+    Integer arrays promote as in np.exp, and int8 beside a Python float would become float64; so would the float32
+    columns of a pandas DataFrame, which makes arrays of all operands.
+    """
     operands = tuple(np.asarray(operand) if type(operand) in (bool, list, tuple) else operand for operand in operands)
-    dtypes = [getattr(operand, "dtype", None) for operand in operands if type(operand) not in (int, float)]
-    if not dtypes or not all(isinstance(dtype, np.dtype) and dtype.kind in "biu" for dtype in dtypes):
+    dtypes: list[Any] = []
+    for operand in operands:
+        if type(operand) not in (int, float):
+            dtypes.extend([operand.dtype] if hasattr(operand, "dtype") else getattr(operand, "dtypes", [None]))
+    if not dtypes or not all(isinstance(dtype, np.dtype) and supported(dtype) for dtype in dtypes):
         return operands
     number = result_dtype(np.result_type(*dtypes)).type
     return tuple(number(operand) if type(operand) in (int, float) else operand for operand in operands)

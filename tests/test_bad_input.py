@@ -1,0 +1,175 @@
+"""Bad input to the elementwise functions: the right class, a text that says what and where, outputs untouched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import Op, each_op, each_public, same_bits, tuple_of
+
+import fastact
+
+UNSUPPORTED = {
+    "complex64": np.zeros(5, np.complex64),
+    "complex128": np.zeros(5, np.complex128),
+    "object": np.array([1.0, None, 2.0, 3.0, 4.0], object),
+    "str": np.array(["a"] * 5),
+    "bytes": np.array([b"a"] * 5),
+    "datetime64": np.zeros(5, "M8[s]"),
+    "timedelta64": np.zeros(5, "m8[s]"),
+    "structured": np.zeros(5, [("a", "f4")]),
+}
+if np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant:
+    UNSUPPORTED["longdouble"] = np.zeros(5, np.longdouble)
+
+
+def outputs(op: Op, shape: Any = 5, dtype: Any = np.float32) -> tuple[np.ndarray, ...]:
+    return tuple(np.full(shape, 77, dtype) for _ in range(op.outputs))
+
+
+@each_op
+@pytest.mark.parametrize("kind", UNSUPPORTED)
+def test_unsupported_dtype(op: Op, kind: str) -> None:
+    """TypeError naming the function, the argument, what came and what is expected; for every argument in turn."""
+    for place in range(op.tensors + op.params):
+        operands: list[Any] = [np.ones(5, np.float32)] * op.tensors + list(op.defaults)
+        operands[place] = UNSUPPORTED[kind]
+        outs = outputs(op)
+        with pytest.raises(TypeError) as caught:
+            op(*operands, out=outs)
+        text = str(caught.value)
+        assert text.startswith(f"{op.name}: "), text
+        assert f"has dtype {UNSUPPORTED[kind].dtype}, expected float16, float32, float64" in text
+        assert all((out == 77).all() for out in outs)
+
+
+@each_public
+def test_the_argument_is_named(op: Op) -> None:
+    operands, options = op.documented([np.ones(3, np.float32)] * op.tensors)
+    names = fastact_names(op)
+    for place in range(len(operands)):
+        wrong = list(operands)
+        wrong[place] = np.zeros(3, complex)
+        with pytest.raises(TypeError, match=rf"^{op.name}: {names[place]} has dtype complex128"):
+            op.public(*wrong, **options)
+    for name in options:
+        with pytest.raises(TypeError, match=rf"^{op.name}: {name} has dtype <U4"):
+            op.public(*operands, **options | {name: "text"})
+
+
+def fastact_names(op: Op) -> list[str]:
+    code = getattr(op.public, "func", op.public).__code__
+    return list(code.co_varnames[: code.co_argcount])
+
+
+@each_op
+def test_bad_scalars(op: Op) -> None:
+    cases = ((None, TypeError), ("abc", TypeError), (1j, TypeError), ({}, TypeError), ([1, [2, 3]], ValueError))
+    for value, error in cases:
+        with pytest.raises(error, match=rf"^{op.name}: "):
+            op(*[value] * op.tensors)
+
+
+@each_op
+def test_shapes_that_do_not_broadcast(op: Op) -> None:
+    for place in range(1, op.tensors + op.params):
+        operands: list[Any] = [np.ones((4, 5), np.float32)] * op.tensors + list(op.defaults)
+        operands[place] = np.ones(4, np.float32)
+        outs = outputs(op, (4, 5))
+        with pytest.raises(ValueError, match=rf"^{op.name}: .*\(4,5\).*\(4,\)"):
+            op(*operands, out=outs)
+        assert all((out == 77).all() for out in outs)
+
+
+@each_op
+def test_bad_out(op: Op) -> None:
+    tensors = [np.ones((4, 5), np.float32)] * op.tensors
+    read_only = [np.full((4, 5), 77, np.float32) for _ in range(op.outputs)]
+    for array in read_only:
+        array.flags.writeable = False
+    cases: list[tuple[Any, type[Exception]]] = [
+        (outputs(op, (5, 4)), ValueError), (outputs(op, (4, 4)), ValueError), (outputs(op, 5), ValueError),
+        (outputs(op, (4, 5), np.int32), TypeError), (outputs(op, (4, 5), np.bool_), TypeError),
+        (tuple(read_only), ValueError), (tuple(o.tolist() for o in outputs(op, (4, 5))), TypeError),
+        ((*outputs(op, (4, 5)), np.empty((4, 5))), ValueError),
+    ]
+    if op.outputs == 1:
+        cases += [([[0.0]], TypeError), ("out", TypeError), (3.0, TypeError)]
+    else:
+        cases += [(np.empty((4, 5), np.float32), TypeError), ((np.empty((4, 5), np.float32),), ValueError)]
+        good = np.full((4, 5), 77, np.float32)
+        cases += [((good, read_only[0]), ValueError), ((good, np.full((5, 4), 77.0)), ValueError)]
+    for out, error in cases:
+        with pytest.raises(error, match=op.name):
+            op(*tensors, out=out)
+        for array in tuple_of(out):
+            if isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size and array.flat[0] == 77:
+                assert (array == 77).all(), f"{out!r} was written"
+
+
+@each_op
+def test_input_that_would_be_cast_unsafely(op: Op) -> None:
+    tensors = [np.ones(5)] * op.tensors
+    outs = outputs(op)
+    with pytest.raises(TypeError, match=op.name):
+        op(*tensors, out=outs, casting="safe")
+    with pytest.raises(TypeError, match=op.name):
+        op(*tensors, dtype=np.float32, casting="no")
+    assert all((out == 77).all() for out in outs)
+
+
+@each_op
+def test_bad_keywords(op: Op) -> None:
+    tensors = [np.ones(5, np.float32)] * op.tensors
+    outs = outputs(op)
+    for options in ({"axis": 0}, {"inplace": True}, {"casting": "wild"}, {"order": "Z"}, {"dtype": "float12"},
+                    {"signature": "ff->f->f"}):
+        with pytest.raises((TypeError, ValueError)):
+            op(*tensors, out=outs, **options)
+    assert all((out == 77).all() for out in outs)
+
+
+@each_op
+def test_number_of_operands(op: Op) -> None:
+    tensors = [np.ones(5, np.float32)] * (op.tensors + op.params + 1)
+    with pytest.raises(TypeError):
+        op.raw(*tensors[: op.tensors + op.params - 1])
+    with pytest.raises((TypeError, ValueError)):
+        op.raw(*tensors, *tensors)
+
+
+@each_public
+def test_the_public_function_takes_its_tensors_by_position_only(op: Op) -> None:
+    operands, options = op.documented([np.ones(3, np.float32)] * op.tensors)
+    with pytest.raises(TypeError):
+        op.public(**dict(zip(fastact_names(op), operands, strict=False)), **options)
+    with pytest.raises(TypeError):
+        op.public(*operands[:-1], **options)
+
+
+@each_op
+def test_an_error_inside_the_protocol_comes_through(op: Op) -> None:
+    class Broken:
+        def __array_ufunc__(self, *args: Any, **kwargs: Any) -> Any:
+            raise ZeroDivisionError("of the user")
+
+    with pytest.raises(ZeroDivisionError, match="of the user"):
+        op(*[Broken()] * op.tensors)
+
+
+def test_huge_integers_as_parameters() -> None:
+    x = np.ones(3, np.float32)
+    for array in (x, x[::-1], x.astype(np.float16)):
+        with pytest.raises(OverflowError):
+            fastact.leaky_relu(array, negative_slope=10**400)
+    before = x.copy()
+    with pytest.raises(OverflowError):
+        fastact.leaky_relu(x, negative_slope=10**400, out=x)
+    assert same_bits(x, before)
+
+
+@pytest.mark.parametrize("mode", ["", "dict", "print", None, 3])
+def test_show_config(mode: Any) -> None:
+    with pytest.raises(ValueError, match=r"show_config: mode is .*, expected one of 'stdout', 'dicts'"):
+        fastact.show_config(mode=mode)

@@ -1,0 +1,127 @@
+"""Dask arrays stay lazy, pandas objects keep index and columns, xarray keeps its labels: with the real libraries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import FORWARD, OPS, Op, assert_same_bits
+
+import fastact
+
+ONE_TENSOR = pytest.mark.parametrize("op", [op for op in FORWARD if op.tensors == 1], ids=str)
+rows = pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.outputs == 1], ids=str)
+def test_dask_stays_lazy(op: Op) -> None:
+    da = pytest.importorskip("dask.array")
+    tensors = tuple(t.reshape(20, 30) for t in op.inputs(600, np.float32))
+    whole = op(*tensors)
+    computed: list[int] = []
+
+    def block(x: np.ndarray) -> np.ndarray:
+        computed.append(x.size)
+        return x
+
+    lazy = [da.from_array(t, chunks=(7, 30)).map_blocks(block, dtype=t.dtype, meta=t[:0, :0]) for t in tensors]
+    got = op(*lazy)
+    assert not computed, "something was computed"
+    assert isinstance(got, da.Array)
+    assert got.dtype == np.float32
+    assert got.shape == (20, 30)
+    assert_same_bits(got.compute(scheduler="threads"), whole)
+    assert computed
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.outputs > 1], ids=str)
+def test_dask_knows_no_ufunc_with_two_outputs(op: Op) -> None:
+    """A limit of Dask's: it says so, nothing is computed behind the caller's back."""
+    da = pytest.importorskip("dask.array")
+    with pytest.raises(TypeError, match=op.name):
+        op(*[da.zeros(10, chunks=5)] * op.tensors)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.int32])
+@ONE_TENSOR
+def test_dask_infers_the_dtype(op: Op, dtype: Any) -> None:
+    da = pytest.importorskip("dask.array")
+    x = np.arange(-10, 10).astype(dtype)
+    got = op(da.from_array(x, chunks=6))
+    assert got.dtype == op(x).dtype
+    assert_same_bits(got.compute(), op(x))
+
+
+@rows
+def test_dask_rows_stay_lazy(name: str) -> None:
+    da = pytest.importorskip("dask.array")
+    x = np.random.default_rng(1).normal(0, 3, (20, 30)).astype(np.float32)
+    function = getattr(fastact, name)
+    got = function(da.from_array(x, chunks=(6, 30)))
+    assert isinstance(got, da.Array)
+    assert got.dtype == np.float32
+    assert_same_bits(got.compute(), function(x))
+    chunked = function(da.from_array(x, chunks=(6, 7)).rechunk({1: -1}))
+    assert_same_bits(chunked.compute(), function(x))
+
+
+@ONE_TENSOR
+def test_pandas_keeps_index_and_columns(op: Op) -> None:
+    pd = pytest.importorskip("pandas")
+    x = np.random.default_rng(2).normal(0, 3, (6, 2)).astype(np.float32)
+    frame = pd.DataFrame(x, index=list("uvwxyz"), columns=["left", "right"])
+    series = frame["left"]
+    assert series.name == "left"
+    for got, expected in ((op(frame), op(x)), (op(series), op(x[:, 0]))):
+        assert type(got) in (pd.DataFrame, pd.Series)
+        assert list(got.index) == list("uvwxyz")
+        assert_same_bits(got.to_numpy(), expected)
+    assert list(op(frame).columns) == ["left", "right"]
+    assert op(series).name == "left"
+
+
+def test_pandas_gradients_align_by_label() -> None:
+    pd = pytest.importorskip("pandas")
+    x = pd.Series(np.array([-1.0, 2.0, 3.0]), index=["a", "b", "c"])
+    dy = pd.Series(np.array([30.0, 10.0, 20.0]), index=["c", "a", "b"])
+    got = fastact.relu_grad(dy, x)
+    assert got.to_dict() == {"a": 0.0, "b": 20.0, "c": 30.0}
+
+
+@rows
+def test_pandas_rows_run_along_the_right_axis(name: str) -> None:
+    pd = pytest.importorskip("pandas")
+    x = np.random.default_rng(3).normal(0, 3, (5, 3))
+    function = getattr(fastact, name)
+    frame = pd.DataFrame(x, index=list("abcde"), columns=["p", "q", "r"])
+    for axis in (-1, 0, 1):
+        got = function(frame, axis=axis)
+        assert isinstance(got, pd.DataFrame)
+        assert list(got.index) == list("abcde")
+        assert list(got.columns) == ["p", "q", "r"]
+        assert_same_bits(np.ascontiguousarray(got.to_numpy()), function(x, axis=axis), f"axis={axis}")
+
+
+@ONE_TENSOR
+def test_xarray_keeps_labels(op: Op) -> None:
+    xr = pytest.importorskip("xarray")
+    x = np.random.default_rng(4).normal(0, 3, (4, 3)).astype(np.float32)
+    coords = {"time": [10, 20, 30, 40], "unit": list("abc")}
+    labelled = xr.DataArray(x, dims=("time", "unit"), coords=coords)
+    got = op(labelled)
+    assert isinstance(got, xr.DataArray)
+    assert got.dims == ("time", "unit")
+    assert list(got.coords["time"].values) == [10, 20, 30, 40]
+    assert_same_bits(got.values, op(x))
+    assert_same_bits(op(labelled.transpose("unit", "time")).values, np.ascontiguousarray(op(x).T))
+
+
+def test_xarray_softmax_by_apply_ufunc() -> None:
+    xr = pytest.importorskip("xarray")
+    x = np.random.default_rng(5).normal(0, 3, (4, 3))
+    labelled = xr.DataArray(x, dims=("class", "sample"), coords={"sample": list("abc")})
+    got = xr.apply_ufunc(fastact.softmax, labelled, input_core_dims=[["class"]], output_core_dims=[["class"]])
+    assert got.dims == ("sample", "class")
+    assert list(got.coords["sample"].values) == list("abc")
+    assert_same_bits(got.transpose("class", "sample").values, fastact.softmax(x, axis=0))
