@@ -131,7 +131,7 @@ def _map_case(entry, op, function, options, shape, dtype, fresh) -> Case:
 
 def scalar_defaults(function) -> dict[str, float]:
     """The numeric options of a public function (if there is one) with their defaults, in its own order."""
-    return function and {
+    return {} if function is None else {
         parameter.name: parameter.default
         for parameter in inspect.signature(function).parameters.values()
         if type(parameter.default) in (int, float) and parameter.name not in NEUTRAL
