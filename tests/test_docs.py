@@ -1,0 +1,47 @@
+"""The docs' numbers are what fastact computes, and their pictures and links exist."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from threadpoolctl import threadpool_limits
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = {"activations.md": "shown_activations"}
+
+
+@pytest.fixture
+def docs(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    with threadpool_limits(1, "blas"):
+        yield importlib.import_module("book")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_quoted_numbers(page, docs):
+    """To the last digit where there is a formula; a training may go another way on another BLAS."""
+    shown = importlib.import_module(PAGES[page])
+    quoted = docs.quoted(DOCS / page)
+    wrong = []
+    for point in shown.POINTS:
+        book = docs.Book()
+        point(book)
+        for name, value in book.facts.items():
+            if name not in quoted:
+                continue
+            trained = point in shown.TRAINED
+            close = {"rel": 0.15 if trained else 1e-12, "abs": 5 if trained and value.isdigit() else 0}
+            if float(quoted.pop(name).replace(",", "")) != pytest.approx(float(value.replace(",", "")), **close):
+                wrong.append(f"{name}: computed {value}")
+    assert not wrong
+    assert not [name for name in quoted if not name.startswith(shown.MEASURED)], "quoted but not computed"
+
+
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")]), ids=lambda page: page.name)
+def test_pictures_and_links_exist(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    for link in links:
+        if not link.startswith(("http", "#")):
+            assert (page.parent / link.split("#")[0]).exists(), link
