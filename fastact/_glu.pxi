@@ -3,69 +3,6 @@
 # Along any axis of a C-contiguous tensor the halves are rows: a run of `inner` elements of the first half, then one of
 # the second. Slices through the ufunc door would cost a loop call per row, and would never thread over rows.
 
-cdef enum:
-    CHUNK = 16384        # elements of a long row that one unit takes
-    SHORT = 64           # rows shorter than this are packed: a kernel call on a padded group costs as much
-
-
-cdef struct rows_job:
-    map_job map                      # of the first row
-    Py_ssize_t rows, inner, pack     # rows in a unit, 0: a unit is a chunk of one row
-    Py_ssize_t step[MAX_ARGS]        # bytes from row to row
-
-
-cdef void rows_task(void *job_, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
-    cdef rows_job *job = <rows_job *>job_
-    cdef map_job *map = &job.map
-    cdef Py_ssize_t chunks = (job.inner + CHUNK - 1) // CHUNK, unit, first, count, skipped
-    cdef char *arg[MAX_ARGS]
-    cdef int k
-    for unit in range(begin, end):
-        if job.pack:
-            packed_rows(job, unit * job.pack, min(job.pack, job.rows - unit * job.pack))
-            continue
-        first = unit % chunks * CHUNK
-        count = min(<Py_ssize_t>CHUNK, job.inner - first)
-        skipped = first * map.itemsize
-        for k in range(map.args):
-            arg[k] = map.arg[k] + unit // chunks * job.step[k] + skipped
-        if map.stream:
-            map_stream(map, arg, count)
-        else:
-            map_block(map, arg, count)
-
-
-cdef void packed_rows(rows_job *job, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
-    cdef map_job *map = &job.map
-    cdef char buffer[MAX_ARGS][BLOCK * 8]
-    cdef char *at[MAX_ARGS]
-    cdef Py_ssize_t row = job.inner * map.itemsize, i
-    cdef int k
-    for k in range(map.args):
-        at[k] = buffer[k]
-        if k < map.inputs:
-            for i in range(rows):
-                memcpy(buffer[k] + i * row, map.arg[k] + (first + i) * job.step[k], row)
-    map_block(map, at, rows * job.inner)
-    for k in range(map.inputs, map.args):
-        for i in range(rows):
-            memcpy(map.arg[k] + (first + i) * job.step[k], buffer[k] + i * row, row)
-
-
-cdef void rows_run(rows_job *job, int cost) noexcept nogil:
-    cdef map_job *map = &job.map
-    cdef Py_ssize_t units
-    map.n = job.rows * job.inner
-    job.pack = BLOCK // job.inner if job.inner < SHORT else 0
-    units = (job.rows + job.pack - 1) // job.pack if job.pack else job.rows * ((job.inner + CHUNK - 1) // CHUNK)
-    map.stream = streams(map) and job.inner * map.itemsize >= STREAM
-    run(rows_task, job, units, fa_parts(map.n * fa_cost_ps[cost] * (map.itemsize // 4) // 1000))
-
-
-cdef inline bint disjoint(char *a, Py_ssize_t a_bytes, char *b, Py_ssize_t b_bytes) noexcept:
-    return a + a_bytes <= b or b + b_bytes <= a
-
-
 cdef inline bint shape_but(cnp.ndarray a, cnp.ndarray x, int axis, Py_ssize_t size) noexcept:
     """Whether `a` has the shape of `x`, but for `size` along `axis`."""
     cdef int d
@@ -146,6 +83,8 @@ def apply_halves(int id, object x_, object axis_, object dy, object out):
     if row == 0 or job.rows == 0:
         return out
     map.fn = table.map[id][dtype][FA_SCALAR_PARAMS]
+    job.param = NULL
+    map.n = job.rows * job.inner
     with nogil:
         rows_run(&job, info.cost)
     return out

@@ -7,7 +7,8 @@ Design in short
    statically over the threads; it holds the only parallel region. Results do not depend on how units are cut.
  - A task is `noexcept nogil`: everything is validated before, so a job cannot fail half-way.
  - `run` sets the default floating-point modes around every task, in every worker, and restores the caller's.
-The elementwise maps are in _map.pxi and _glu.pxi, rows in _rows.pxi, pointwise losses in _losses.pxi.
+The elementwise maps are in _map.pxi, those over runs in _map_rows.pxi (parameters per channel in _channels.pxi, glu in
+_glu.pxi, both gradients of prelu in _prelu.pxi), rows in _rows.pxi, pointwise losses in _losses.pxi.
 """
 from cython.parallel cimport prange
 from libc.float cimport FLT_MAX
@@ -201,6 +202,8 @@ if fa_watch_forks():
     raise ImportError("fastact: pthread_atfork failed, a forked process could hang")
 
 include "_map.pxi"
+include "_map_rows.pxi"
+include "_channels.pxi"
 include "_glu.pxi"
 include "_losses.pxi"
 include "_prelu.pxi"

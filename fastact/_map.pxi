@@ -353,7 +353,8 @@ def apply(int id, tuple operands, out, dict kwargs):
     for k in range(info.params):
         p = operands[info.tensors + k]
         if not (PyFloat_CheckExact(p) or PyLong_CheckExact(p)):
-            return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
+            y = apply_channels(id, dtype, &job, x, p, out) if info.params == 1 else None
+            return map_ufunc_call(ufunc_of[id], operands, out, kwargs) if y is None else y
         job.param[k] = p
         if dtype == FA_F32 and fabs(job.param[k]) > FLT_MAX:     # NumPy's cast warns
             return map_ufunc_call(ufunc_of[id], operands, out, kwargs)

@@ -1,0 +1,70 @@
+# Maps over rows: what the fast door does where operands are runs of elements that lie apart. Included by _kernels.pyx.
+
+cdef enum:
+    CHUNK = 16384        # elements of a long row that one unit takes
+    SHORT = 64           # rows shorter than this are packed: a kernel call on a padded group costs as much
+
+
+cdef struct rows_job:
+    map_job map                      # of the first row, but n is that of all; the last row may be cut short by it
+    Py_ssize_t rows, inner, pack     # rows in a unit, 0: a unit is a chunk of one row
+    Py_ssize_t step[MAX_ARGS]        # bytes from row to row
+    const char *param                # NULL, or the parameter of row r at r % params
+    Py_ssize_t params
+    int dtype
+
+
+cdef void rows_task(void *job_, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef rows_job *job = <rows_job *>job_
+    cdef map_job map = job.map
+    cdef Py_ssize_t chunks = (job.inner + CHUNK - 1) // CHUNK, unit, row, first, count, skipped
+    cdef char *arg[MAX_ARGS]
+    cdef int k
+    for unit in range(begin, end):
+        if job.pack:
+            packed_rows(job, unit * job.pack, min(job.pack, job.rows - unit * job.pack))
+            continue
+        row = unit // chunks
+        first = unit % chunks * CHUNK
+        count = min(min(<Py_ssize_t>CHUNK, job.inner - first), map.n - row * job.inner - first)
+        if count <= 0:
+            continue
+        skipped = first * map.itemsize
+        for k in range(map.args):
+            arg[k] = map.arg[k] + row * job.step[k] + skipped
+        if job.param != NULL:
+            map.param[0] = scalar_at(job.param + row % job.params * map.itemsize, job.dtype)
+        if map.stream:
+            map_stream(&map, arg, count)
+        else:
+            map_block(&map, arg, count)
+
+
+cdef void packed_rows(rows_job *job, Py_ssize_t first, Py_ssize_t rows) noexcept nogil:
+    cdef map_job *map = &job.map
+    cdef char buffer[MAX_ARGS][BLOCK * 8]
+    cdef char *at[MAX_ARGS]
+    cdef Py_ssize_t row = job.inner * map.itemsize, i
+    cdef int k
+    for k in range(map.args):
+        at[k] = buffer[k]
+        if k < map.inputs:
+            for i in range(rows):
+                memcpy(buffer[k] + i * row, map.arg[k] + (first + i) * job.step[k], row)
+    map_block(map, at, rows * job.inner)
+    for k in range(map.inputs, map.args):
+        for i in range(rows):
+            memcpy(map.arg[k] + (first + i) * job.step[k], buffer[k] + i * row, row)
+
+
+cdef void rows_run(rows_job *job, int cost) noexcept nogil:
+    cdef map_job *map = &job.map
+    cdef Py_ssize_t units
+    job.pack = BLOCK // job.inner if job.inner < SHORT and job.param == NULL else 0
+    units = (job.rows + job.pack - 1) // job.pack if job.pack else job.rows * ((job.inner + CHUNK - 1) // CHUNK)
+    map.stream = streams(map) and job.inner * map.itemsize >= STREAM
+    run(rows_task, job, units, fa_parts(map.n * fa_cost_ps[cost] * (map.itemsize // 4) // 1000))
+
+
+cdef inline bint disjoint(char *a, Py_ssize_t a_bytes, char *b, Py_ssize_t b_bytes) noexcept:
+    return a + a_bytes <= b or b + b_bytes <= a
