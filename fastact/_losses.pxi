@@ -58,6 +58,10 @@ cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept no
     return True
 
 
+cdef float single_one = 1
+cdef double double_one = 1
+
+
 def plain_loss(int id, x, y, tuple params, double scale=1.0, grad=False):
     """(sum, gradient * scale) of a loss of two tensors if a kernel can take all as it is, else None.
 
@@ -77,6 +81,9 @@ def plain_loss(int id, x, y, tuple params, double scale=1.0, grad=False):
     call.job.columns = 1
     call.job.in_[0] = fa_operand(<char *>cnp.PyArray_DATA(<cnp.ndarray>x), itemsize, 0, 0)
     call.job.in_[1] = fa_operand(<char *>cnp.PyArray_DATA(<cnp.ndarray>y), itemsize, 0, 0)
+    call.job.in_[2] = fa_operand(<char *>&single_one, 0, 0, 1)          # pos_weight
+    if dtype == FA_F64:
+        call.job.in_[2].data = <char *>&double_one
     call.job.scale = scale
     for p in params:
         param[k] = p

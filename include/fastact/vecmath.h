@@ -129,20 +129,52 @@ static inline REAL F(log_r)(REAL s2)
 #endif
 }
 
+/* A positive normal w is 2^k m, m in [sqrt(1/2), sqrt(2)): f = m - 1, n = k, and down = 2^-k (0 for w above 2^60). */
+typedef struct {
+    REAL f, n, down;
+} F(split);
+static inline F(split) F(log_split)(REAL w)
+{
+    const UINT root = K(0x3f3504f3u, 0x3fe6a09e667f3bcdu), one = (UINT)BIAS << MANT;
+    const UINT k = (F(bits)(w) - root + one) & ~(((UINT)1 << MANT) - 1);    /* k + BIAS in the exponent's place */
+    const REAL n = F(from_bits)(F(bits)(K(0x1p23f, 0x1p52)) | k >> MANT) - (K(0x1p23f, 0x1p52) + BIAS);
+    return (F(split)){F(from_bits)(F(bits)(w) - k + one) - C(1.0), n, w < C(0x1p60) ? F(from_bits)(2 * one - k) : C(0.0)};
+}
+
+/* n ln2 + log(1 + f) */
+static inline REAL F(log_join)(REAL f, REAL n)
+{
+    const REAL s = f / (C(2.0) + f), s2 = s * s, h = C(0.5) * f * f;
+    return FMA(n, F(ln2_hi), f - (h - FMA(s, FMA(F(log_r)(s2), s2, h), n * F(ln2_lo))));
+}
+
 /* log(1 + u) for u >= 0, inf included. Max error 1.35 | 1.1 ULP. */
 static inline REAL F(log1p)(REAL u)
 {
     const REAL w = C(1.0) + u;
     const REAL l = u < C(1.0) ? u - (w - C(1.0)) : C(1.0) - (w - u);    /* 1 + u = w + l exactly */
-    /* w = 2^k m with m in [sqrt(1/2), sqrt(2)): k + BIAS from the bits. */
-    const UINT root = K(0x3f3504f3u, 0x3fe6a09e667f3bcdu), one = (UINT)BIAS << MANT;
-    const UINT k = (F(bits)(w) - root + one) & ~(((UINT)1 << MANT) - 1);
-    const REAL m = F(from_bits)(F(bits)(w) - k + one), n = F(from_bits)(F(bits)(K(0x1p23f, 0x1p52)) | k >> MANT) - (K(0x1p23f, 0x1p52) + BIAS);
-    /* Above 2^60 l no longer counts and 2^-k may leave the exponents. */
-    const REAL down = u < C(0x1p60) ? F(from_bits)(2 * one - k) : C(0.0), f = FMA(l, down, m - C(1.0));
-    const REAL s = f / (C(2.0) + f), s2 = s * s, h = C(0.5) * f * f;
-    const REAL y = FMA(n, F(ln2_hi), f - (h - FMA(s, FMA(F(log_r)(s2), s2, h), n * F(ln2_lo))));
+    const F(split) a = F(log_split)(w);
+    const REAL y = F(log_join)(FMA(l, a.down, a.f), a.n);
     return u < K(__builtin_inff(), __builtin_inf()) ? y : u;
+}
+
+/* log(1 - p) for p <= 1; -inf at 1, NaN above. Max error 1.35 | 1.1 ULP. */
+static inline REAL F(log_of_rest)(REAL p)
+{
+    const REAL inf = K(__builtin_inff(), __builtin_inf()), w = C(1.0) - p, l = (C(1.0) - w) - p;
+    const F(split) a = F(log_split)(w);
+    const REAL y = F(log_join)(FMA(l, a.down, a.f), a.n);
+    return p < C(1.0) ? y : p == C(1.0) ? -inf : inf - inf;
+}
+
+/* log x: -inf at 0, NaN below; subnormal x included. Max error 1 | 1 ULP. */
+static inline REAL F(log)(REAL x)
+{
+    const REAL inf = K(__builtin_inff(), __builtin_inf()), least = K(0x1p-126f, 0x1p-1022);
+    const F(split) a = F(log_split)(x < least ? x * K(0x1p24f, 0x1p54) : x);
+    const REAL y = F(log_join)(a.f, a.n - (x < least ? K(24.f, 54.) : C(0.0)));
+    const REAL finite = x < inf ? y : x, outside = x == C(0.0) ? -inf : inf - inf;
+    return x > C(0.0) ? finite : outside;
 }
 
 /* 2^shift log(1 + u) for 0 <= u <= 1, given U = 2^shift u: a result too small for the type keeps its digits. */
