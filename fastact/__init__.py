@@ -9,12 +9,14 @@ except ModuleNotFoundError as error:
         "fastact: this is the source tree, not an installed fastact: run `pip install -e .` here, or change directory"
     ) from None
 
-from fastact import _threads, ufuncs
+from fastact import _threads, metrics, ufuncs
 from fastact._config import get_include, show_config
 from fastact._threads import get_num_threads, set_num_threads, threads
 from fastact._version import __version__
 from fastact.activations import *  # noqa: F403
 from fastact.activations import __all__ as _activations
+from fastact.binary import *  # noqa: F403
+from fastact.binary import __all__ as _binary
 from fastact.cross_entropy import *  # noqa: F403
 from fastact.cross_entropy import __all__ as _cross_entropy
 from fastact.gated import *  # noqa: F403
@@ -31,6 +33,6 @@ from fastact.smooth import __all__ as _smooth
 _threads._start()
 
 __all__ = [
-    *_activations, *_smooth, *_gated, *_gradients, *_rows, *_cross_entropy, *_regression,
-    "__version__", "get_include", "get_num_threads", "set_num_threads", "show_config", "threads", "ufuncs",
+    *_activations, *_smooth, *_gated, *_gradients, *_rows, *_cross_entropy, *_binary, *_regression,
+    "__version__", "get_include", "get_num_threads", "metrics", "set_num_threads", "show_config", "threads", "ufuncs",
 ]

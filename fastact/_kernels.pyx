@@ -12,7 +12,7 @@ _glu.pxi, both gradients of prelu in _prelu.pxi), rows in _rows.pxi, pointwise l
 """
 from cython.parallel cimport prange
 from libc.float cimport FLT_MAX
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset

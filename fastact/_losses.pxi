@@ -39,9 +39,10 @@ cdef double tree_sum(double *a, Py_ssize_t n, Py_ssize_t step) noexcept nogil:
 cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept nogil:
     """Runs the job; sums: per column the sum of the losses and of the weights. False: no memory."""
     cdef double local[2 * LOCAL_PARTIALS]
+    cdef fa_fp saved
     cdef Py_ssize_t columns = call.job.columns, c
     cdef Py_ssize_t deep = (call.job.n + FA_LOSS_BLOCK - 1) // FA_LOSS_BLOCK, blocks = deep * columns
-    cdef int64_t ns = <int64_t>call.job.n * columns * fa_cost_ps[fa_losses[id].cost] * (2 if dtype == FA_F64 else 1) // 1000
+    cdef int64_t ps = fa_cost_ps[fa_losses[id].cost] * (2 if dtype == FA_F64 else 1)
     call.job.loss = id
     call.blocks = table.loss_blocks[dtype]
     call.job.partial = &local[0]
@@ -49,15 +50,36 @@ cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept no
         call.job.partial = <double *>malloc(2 * blocks * sizeof(double))
         if call.job.partial == NULL:
             return False
-    run(loss_task, call, blocks, fa_parts(ns))
+    run(loss_task, call, blocks, fa_parts(call.job.n * columns * ps // 1000))
+    saved = fa_fp_enter()
     for c in range(columns):
         sums[2 * c] = tree_sum(call.job.partial + 2 * c, deep, 2 * columns)
         sums[2 * c + 1] = tree_sum(call.job.partial + 2 * c + 1, deep, 2 * columns)
+    fa_fp_leave(saved)
     if call.job.partial != &local[0]:
         free(call.job.partial)
     return True
 
 
+def reduced(double total, double divisor, bint single):
+    """total / divisor, NaN if that is 0, as a NumPy scalar of float32 or float64: the last roundings of a loss."""
+    cdef fa_fp saved = fa_fp_enter()
+    cdef double value = total / divisor if divisor != 0 else NAN
+    cdef float rounded = <float>value
+    fa_fp_leave(saved)
+    return cnp.PyArray_ToScalar(&rounded, single_like) if single else cnp.PyArray_ToScalar(&value, double_like)
+
+
+def gradient_scale(double divisor):
+    """1 / divisor; 0 if there is nothing to divide by."""
+    cdef fa_fp saved = fa_fp_enter()
+    cdef double scale = 1 / divisor if divisor != 0 else 0
+    fa_fp_leave(saved)
+    return scale
+
+
+cdef cnp.ndarray single_like = cnp.PyArray_ZEROS(0, NULL, cnp.NPY_FLOAT, 0)
+cdef cnp.ndarray double_like = cnp.PyArray_ZEROS(0, NULL, cnp.NPY_DOUBLE, 0)
 cdef float single_one = 1
 cdef double double_one = 1
 
@@ -192,6 +214,7 @@ def moments(Py_ssize_t n, tuple tensors, weight=None, bint largest=False):
     cdef Py_ssize_t size = 1 if largest else FA_MOMENTS_SIZE, deep = (n + FA_LOSS_BLOCK - 1) // FA_LOSS_BLOCK
     cdef Py_ssize_t columns = cnp.PyArray_DIM(a, 1) if cnp.PyArray_NDIM(a) == 2 else 1, width = columns * size
     cdef Py_ssize_t i, c, step = 1
+    cdef fa_fp saved
     cdef int dtype = FA_F64 if cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE else FA_F32
     cdef int64_t ns = n * columns * fa_cost_ps[0] * (4 if dtype == FA_F64 else 2) // 1000
     cdef double *p
@@ -211,6 +234,7 @@ def moments(Py_ssize_t n, tuple tensors, weight=None, bint largest=False):
     call.job.partial = p
     with nogil:
         run(loss_task, &call, deep * columns, fa_parts(ns))
+        saved = fa_fp_enter()
         while step < deep:                       # merge by pairs: rows i and i + step
             i = 0
             while i + step < deep:
@@ -221,4 +245,5 @@ def moments(Py_ssize_t n, tuple tensors, weight=None, bint largest=False):
                         merge_moments(p + i * width + c * size, p + (i + step) * width + c * size)
                 i += 2 * step
             step *= 2
+        fa_fp_leave(saved)
     return partial[0].reshape(columns, size)

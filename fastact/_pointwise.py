@@ -16,19 +16,22 @@ _TOTAL = _kernels.LOSS_ID["total"]
 
 def loss(
     kernel: str, pred: ArrayLike, target: ArrayLike, params: tuple[float, ...], reduction: str,
-    sample_weight: ArrayLike | None, *, name: str | None = None, pos_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None, *, name: str | None = None, first: str = "pred",
+    pos_weight: ArrayLike | None = None,
 ) -> Any:
-    """The loss `kernel` of ops.def, reduced; `name` is the caller's, for errors."""
+    """The loss `kernel` of ops.def, reduced; `name` and that of the first argument are for errors."""
     if sample_weight is None and pos_weight is None and reduction in ("mean", "sum"):
         plain = _kernels.plain_loss(_kernels.LOSS_ID[kernel], pred, target, params)
         if plain is not None:
             return reduced(plain[0], pred.size, reduction, pred.dtype)  # type: ignore[union-attr]
-    return _Call(name or kernel, kernel, pred, target, params, reduction, sample_weight, pos_weight).loss()
+    arguments = name or kernel, kernel, first, pred, target, params, reduction, sample_weight, pos_weight
+    return _kernels.in_default_modes(_general, arguments, None)
 
 
 def loss_with_grad(
     kernel: str, pred: ArrayLike, target: ArrayLike, params: tuple[float, ...], reduction: str,
-    sample_weight: ArrayLike | None, grad_out: Any, *, name: str | None = None, pos_weight: ArrayLike | None = None,
+    sample_weight: ArrayLike | None, grad_out: Any, *, name: str | None = None, first: str = "pred",
+    pos_weight: ArrayLike | None = None,
 ) -> tuple[Any, Any]:
     """The reduced loss and its gradient with respect to pred, in one pass."""
     plain_options = sample_weight is None and pos_weight is None and reduction in ("mean", "sum")
@@ -37,31 +40,39 @@ def loss_with_grad(
         plain = _kernels.plain_loss(_kernels.LOSS_ID[kernel], pred, target, params, scale, grad_out)
         if plain is not None:
             return reduced(plain[0], pred.size, reduction, pred.dtype), plain[1]
-    call = _Call(name or f"{kernel}_with_grad", kernel, pred, target, params, reduction, sample_weight, pos_weight)
-    return call.with_grad(grad_out)
+    name = name or f"{kernel}_with_grad"
+    arguments = name, kernel, first, pred, target, params, reduction, sample_weight, pos_weight
+    return _kernels.in_default_modes(_general, arguments, (grad_out,))
+
+
+def _general(arguments: tuple[Any, ...], grad_out: tuple[Any] | None) -> Any:
+    """What a kernel cannot take as it is. NumPy's casts are as silent as the kernels."""
+    with np.errstate(all="ignore"):
+        call = _Call(*arguments)
+        return call.loss() if grad_out is None else call.with_grad(*grad_out)
 
 
 class _Call:
     """The validated arguments of one call."""
 
     def __init__(
-        self, name: str, kernel: str, pred: ArrayLike, target: ArrayLike, params: tuple[float, ...], reduction: str,
-        sample_weight: ArrayLike | None, pos_weight: ArrayLike | None,
+        self, name: str, kernel: str, first: str, pred: ArrayLike, target: ArrayLike, params: tuple[float, ...],
+        reduction: str, sample_weight: ArrayLike | None, pos_weight: ArrayLike | None,
     ) -> None:
         self.name = name
         self.kernel = _kernels.LOSS_ID[kernel]
         self.params = params
         self.reduction = reduction
         check_reduction(name, reduction)
-        given = {"pred": pred, "target": target} | ({} if pos_weight is None else {"pos_weight": pos_weight})
+        given = {first: pred, "target": target} | ({} if pos_weight is None else {"pos_weight": pos_weight})
         operands = [as_operand(name, argument, value) for argument, value in given.items()]
         common = result_dtype(np.result_type(*operands))
         self.dtype = np.dtype(np.float32) if common == np.float16 else common
-        first = operands[0]
-        self.grad_dtype = result_dtype(first.dtype) if isinstance(first, np.ndarray) else common
+        x = operands[0]
+        self.grad_dtype = result_dtype(x.dtype) if isinstance(x, np.ndarray) else common
         arrays = [as_floats(name, argument, x, self.dtype) for argument, x in zip(given, operands, strict=True)]
         self.pred_shape = arrays[0].shape
-        self.shape = _common_shape(name, arrays[0].shape, arrays[1].shape)
+        self.shape = _common_shape(name, first, arrays[0].shape, arrays[1].shape)
         if pos_weight is not None:
             check_nonnegative(name, "pos_weight", arrays[2])
             arrays[2] = _period(name, arrays[2], self.shape)
@@ -112,16 +123,13 @@ class _Call:
         value = self.finish(sums) if each is None else each if each.ndim else each[()]
         grad = full
         if full.shape != self.pred_shape:
-            with np.errstate(over="ignore", invalid="ignore"):
-                total = _kernels.loss_sums(_TOTAL, self.size, (self.flat(full),))[0, 0]
-                grad = np.full(self.pred_shape, total, self.dtype)
+            total = _kernels.loss_sums(_TOTAL, self.size, (self.flat(full),))[0, 0]
+            grad = np.full(self.pred_shape, total, self.dtype)
         if grad_out is None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                grad = grad.astype(self.grad_dtype, copy=False)
+            grad = grad.astype(self.grad_dtype, copy=False)
             return value, grad if grad.ndim else grad[()]
         if grad is not grad_out:
-            with np.errstate(over="ignore", invalid="ignore"):
-                grad_out[...] = grad
+            grad_out[...] = grad
         return value, grad_out
 
     def gradient_array(self, grad_out: Any) -> NDArray[Any]:
@@ -136,13 +144,13 @@ class _Call:
         return np.asarray(grad_out) if fits and apart else np.empty(self.shape, self.dtype, self.order)
 
 
-def _common_shape(name: str, pred: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
+def _common_shape(name: str, first: str, pred: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:
     if pred == target or not target:
         return pred
     if not pred:
         return target
     raise ValueError(
-        f"{name}: target has shape {target}, expected {pred} (that of pred) or a scalar"
+        f"{name}: target has shape {target}, expected {pred} (that of {first}) or a scalar"
         " (reshape it, or repeat it with numpy.broadcast_to)"
     )
 
@@ -156,5 +164,5 @@ def _period(name: str, pos_weight: NDArray[Any], shape: tuple[int, ...]) -> NDAr
             f"{name}: pos_weight has shape {pos_weight.shape}, expected one that broadcasts to {shape}"
         ) from None
     while pos_weight.ndim and pos_weight.shape[0] == 1:
-        pos_weight = pos_weight[0]
+        pos_weight = pos_weight.reshape(pos_weight.shape[1:])
     return np.broadcast_to(pos_weight, shape[len(shape) - pos_weight.ndim :]).ravel() if pos_weight.ndim else pos_weight

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastact import _kernels
 from fastact._dispatch import as_floats, check_choice
 
 Reduction = Literal["mean", "sum", "none"]
@@ -39,16 +40,9 @@ def check_nonnegative(name: str, argument: str, array: NDArray[Any]) -> None:
 
 def reduced(total: float, divisor: float, reduction: str, dtype: np.dtype[Any]) -> Any:
     """The loss as a NumPy scalar: `total`, over `divisor` for "mean" (nan without a warning if that is 0)."""
-    if reduction == "mean":
-        total = total / divisor if divisor else float("nan")
-    if -3e38 < total < 3e38:
-        return dtype.type(total)
-    with np.errstate(over="ignore"):
-        return dtype.type(total)
+    return _kernels.reduced(total, divisor if reduction == "mean" else 1.0, dtype == np.float32)
 
 
 def gradient_scale(divisor: float, reduction: str) -> float:
     """What multiplies each sample's gradient; 0 if a mean has nothing to divide by."""
-    if reduction != "mean":
-        return 1.0
-    return 1.0 / divisor if divisor else 0.0
+    return _kernels.gradient_scale(divisor) if reduction == "mean" else 1.0

@@ -88,7 +88,7 @@ static inline REAL F(weighed)(REAL weight, REAL x) { return weight == C(0.0) ? C
 
 static inline REAL F(binary_cross_entropy)(REAL prob, REAL target)
 {
-    return -(F(weighed)(target, F(log)(prob)) + F(weighed)(C(1.0) - target, F(log_of_rest)(prob)));
+    return F(weighed)(target, -F(log)(prob)) + F(weighed)(C(1.0) - target, -F(log_of_rest)(prob));
 }
 
 static inline REAL F(binary_cross_entropy_d)(REAL prob, REAL target)
