@@ -42,7 +42,7 @@ def loss_with_grad(
             return reduced(plain[0], pred.size, reduction, pred.dtype), plain[1]
     name = name or f"{kernel}_with_grad"
     arguments = name, kernel, first, pred, target, params, reduction, sample_weight, pos_weight
-    return _kernels.in_default_modes(_general, arguments, (grad_out,))
+    return _kernels.in_default_modes(_general, arguments, (grad_out,))  # type: ignore[no-any-return]
 
 
 def _general(arguments: tuple[Any, ...], grad_out: tuple[Any] | None) -> Any:
