@@ -139,10 +139,10 @@ static inline REAL F(binary_cross_entropy_with_logits_d)(REAL x, REAL target, RE
 typedef struct {
     F(logit) l;
     REAL p, rest, q, power;         /* sigmoid(x), sigmoid(-x), 1 - p_t, (1 - p_t)^gamma */
-} F(focal);
-static inline F(focal) F(focal_of)(REAL x, REAL target, REAL gamma)
+} F(focal_parts);
+static inline F(focal_parts) F(focal_of)(REAL x, REAL target, REAL gamma)
 {
-    F(focal) f;
+    F(focal_parts) f;
     f.l = F(logit_of)(x);
     const REAL small = f.l.small * LOGIT_DOWN;
     f.p = x > C(0.0) ? f.l.large : small;
@@ -154,7 +154,7 @@ static inline F(focal) F(focal_of)(REAL x, REAL target, REAL gamma)
 
 static inline REAL F(sigmoid_focal_loss)(REAL x, REAL target, REAL alpha, REAL other_alpha, REAL gamma)
 {
-    const F(focal) f = F(focal_of)(x, target, gamma);
+    const F(focal_parts) f = F(focal_of)(x, target, gamma);
     const REAL weight = alpha * target + other_alpha * (C(1.0) - target);
     return F(weighed)(weight * f.power, F(two_sided)(f.l, x, target, C(1.0) - target));
 }
@@ -162,7 +162,7 @@ static inline REAL F(sigmoid_focal_loss)(REAL x, REAL target, REAL alpha, REAL o
 /* weight q^gamma (p - t + gamma ce q'/q), q' = p(1 - p)(1 - 2t); q'/q is -p or 1 - p for the two labels. */
 static inline REAL F(sigmoid_focal_loss_d)(REAL x, REAL target, REAL alpha, REAL other_alpha, REAL gamma)
 {
-    const F(focal) f = F(focal_of)(x, target, gamma);
+    const F(focal_parts) f = F(focal_of)(x, target, gamma);
     const REAL weight = alpha * target + other_alpha * (C(1.0) - target);
     const REAL ce = F(two_sided)(f.l, x, target, C(1.0) - target), slope = F(two_sided_d)(f.l, x, target, C(1.0) - target);
     const REAL steep = target == C(1.0) ? -f.p : target == C(0.0) ? f.rest : f.p * f.rest * (C(1.0) - C(2.0) * target) / f.q;
