@@ -14,8 +14,10 @@ from fastact._dispatch import as_floats, as_operand, check_number, check_out
 from fastact._layout import Layout, broadcast_mask, check_temperature
 from fastact._reduction import check_reduction, check_weight, reduced
 
+_CROSS_ENTROPY, _CROSS_ENTROPY_WITH_GRAD = (_kernels.ROWS_ID[k] for k in ("cross_entropy", "cross_entropy_with_grad"))
 
-@dataclass(frozen=True)
+
+@dataclass(slots=True)
 class Options:
     """The options of a classification loss, as the public functions take them."""
 
@@ -29,12 +31,36 @@ class Options:
     sample_weight: ArrayLike | None = None
     gamma: float | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is asked for beyond labels along the last axis."""
+        return (self.axis == -1 and self.weight is None and self.where is None and self.sample_weight is None
+                and self.label_smoothing == 0.0 and self.temperature == 1.0 and self.gamma is None)
+
+
+def plain_loss(name: str, logits: Any, labels: Any, ignore_index: Any, reduction: str, grad: Any) -> Any:
+    """(loss, gradient) of cross-entropy without further options if the arrays are plain, else None."""
+    if reduction not in ("mean", "sum"):
+        return None
+    kernel = _CROSS_ENTROPY if grad is False else _CROSS_ENTROPY_WITH_GRAD
+    plain = _kernels.class_plain(kernel, logits, labels, ignore_index, reduction == "mean", grad)
+    if plain is None:
+        return None
+    total, divisor, bad, grad = plain
+    if bad >= 0:
+        raise IndexError(label_error(name, labels, bad, logits.shape[-1]))
+    return reduced(total, divisor, reduction, logits.dtype), grad
+
 
 def classification_loss(
     name: str, kernel: str, logits: ArrayLike, target: ArrayLike, options: Options, grad: bool = False,
     grad_out: Any = None,
 ) -> Any:
     """The loss, or (loss, gradient) if `grad`: everything is checked before the kernel writes anything."""
+    if options.plain and kernel == "cross_entropy":
+        plain = plain_loss(name, logits, target, options.ignore_index, options.reduction, grad_out if grad else False)
+        if plain is not None:
+            return plain if grad else plain[0]
     check_reduction(name, options.reduction)
     given = as_floats(name, "logits", as_operand(name, "logits", logits))
     compute = np.dtype(np.float32) if given.dtype == np.float16 else given.dtype

@@ -40,6 +40,9 @@ def moments(n: int, tensors: tuple[Any, ...], weight: Any = ..., largest: bool =
 def rows_plain(
     kernel: int, x: Any, dy: Any, where: Any, y: Any, outer: int, cols: int, inner: int, temperature: float
 ) -> None: ...
+def class_plain(
+    kernel: int, x: Any, labels: Any, ignore: Any, mean: bool, grad: Any
+) -> tuple[float, float, int, Any] | None: ...
 def rows_fast(kernel: int, x: Any, dy: Any, axis: Any, temperature: Any, out: Any) -> Any: ...
 def class_loss(
     kernel: int, shape: tuple[int, int, int], x: Any, labels: Any, target: Any, where: Any, weight: Any,

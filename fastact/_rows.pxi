@@ -154,6 +154,10 @@ def rows_fast(int kernel, object x_, object dy_, object axis_, object temperatur
     job.cols = cnp.PyArray_DIM(x, <int>axis)
     if job.inner != 1:
         return None
+    if kernel == FA_ROWS_logsumexp:
+        if ndim == 1 or out is not None:
+            return None
+        ndim -= 1
     if out is None:
         out = cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
     elif (fast_dtype(out) != dtype or not same_shape(<cnp.ndarray>out, x)
@@ -170,7 +174,8 @@ def rows_fast(int kernel, object x_, object dy_, object axis_, object temperatur
             return None
     job.y = p
     job.where = NULL
-    job.x_stride = job.dy_stride = job.y_stride = job.cols
+    job.x_stride = job.dy_stride = job.cols
+    job.y_stride = 1 if kernel == FA_ROWS_logsumexp else job.cols
     if nbytes < 32768:               # letting others run costs more than this takes
         softmax_call(kernel, dtype, &job)
     else:
@@ -286,7 +291,8 @@ cdef double check_labels(fa_xent_job *job, int dtype) noexcept nogil:
     """The total weight of the samples that count; job.bad[0] is the first whose label is no class, or -1."""
     cdef Py_ssize_t samples = job.outer * job.inner, units = (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, u
     cdef int64_t first = -1
-    run(table.rows[FA_ROWS_check_labels][dtype], job, units, fa_parts(samples * 2 if job.weight != NULL else samples // 2))
+    run(table.rows[FA_ROWS_check_labels][dtype], job, units,
+        fa_parts(samples * 2 if job.weight != NULL else samples // 2))
     for u in range(units):
         if first < 0:
             first = job.bad[u]
@@ -303,11 +309,6 @@ def class_loss(int kernel, tuple shape, cnp.ndarray x, labels, target, where, we
     """
     cdef fa_xent_job job
     cdef int dtype = FA_F64 if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else FA_F32
-    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, units, samples, slots
-    cdef double total = 0.0
-    cdef int64_t ns
-    cdef fa_fp modes
-    cdef char *memory
     memset(&job, 0, sizeof(job))
     job.outer, job.cols, job.inner = shape
     job.x = cnp.PyArray_DATA(x)
@@ -332,25 +333,81 @@ def class_loss(int kernel, tuple shape, cnp.ndarray x, labels, target, where, we
     job.focal = gamma is not None
     job.gamma = gamma if gamma is not None else 0.0
     job.smoothing, job.temperature = smoothing, temperature
-    samples = job.outer * job.inner
-    units = fa_rows_units(job.outer, job.cols, job.inner, itemsize)
-    slots = max(units, (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, 1)
-    memory = <char *>malloc(slots * (sizeof(double) + sizeof(int64_t)))
+    return class_run(&job, kernel, dtype, divisor, mean)
+
+
+cdef class_run(fa_xent_job *job, int kernel, int dtype, double divisor, bint mean):
+    """Checks the labels and, if all are classes, runs the job."""
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, samples = job.outer * job.inner
+    cdef Py_ssize_t units = fa_rows_units(job.outer, job.cols, job.inner, itemsize)
+    cdef Py_ssize_t slots = max(units, (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, 1)
+    cdef double total = 0.0
+    cdef int64_t ns = row_ns(samples * job.cols, itemsize), bad
+    cdef fa_fp modes
+    cdef char *memory = <char *>malloc(slots * (sizeof(double) + sizeof(int64_t)))
     if memory == NULL:
         raise MemoryError
     job.partial = <double *>memory
     job.bad = <int64_t *>(memory + slots * sizeof(double))
     job.bad[0] = -1
-    ns = row_ns(samples * job.cols, itemsize)
     with nogil:
         modes = fa_fp_enter()
         if job.labels != NULL:
-            divisor = check_labels(&job, dtype)
+            divisor = check_labels(job, dtype)
         if job.bad[0] < 0 and samples * job.cols > 0:
             job.scale = 1.0 if not mean else 1.0 / divisor if divisor != 0.0 else 0.0
-            run(table.rows[kernel][dtype], &job, units, fa_parts(ns))
+            run(table.rows[kernel][dtype], job, units, fa_parts(ns))
             total = tree_sum(job.partial, units, 1)
         fa_fp_leave(modes)
     bad = job.bad[0]
     free(memory)
     return total, divisor, bad
+
+
+def class_plain(int kernel, x_, labels_, ignore, bint mean, grad):
+    """(sum of the losses, divisor, -1 or the position of a label that is no class, gradient), or None if not plain.
+
+    That is: C-contiguous logits of float32 or float64, the class axis last, integer labels of one dimension less, no
+    option but `ignore`. grad: False for none, None for a new array, or the array it goes to.
+    """
+    cdef fa_xent_job job
+    cdef cnp.ndarray x, labels
+    cdef int dtype = fast_dtype(x_), d, ndim
+    cdef Py_ssize_t nbytes
+    if dtype < 0 or type(labels_) is not cnp.ndarray or not (ignore is None or PyLong_CheckExact(ignore)):
+        return None
+    x, labels = <cnp.ndarray>x_, <cnp.ndarray>labels_
+    ndim = cnp.PyArray_NDIM(x)
+    if (ndim < 2 or cnp.PyArray_NDIM(labels) != ndim - 1 or not cnp.PyArray_ISCARRAY_RO(labels)
+            or not cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(labels))):
+        return None
+    memset(&job, 0, sizeof(job))
+    job.outer = job.inner = 1
+    for d in range(ndim - 1):
+        if cnp.PyArray_DIM(labels, d) != cnp.PyArray_DIM(x, d):
+            return None
+        job.outer *= cnp.PyArray_DIM(x, d)
+    job.cols = cnp.PyArray_DIM(x, ndim - 1)
+    job.x = cnp.PyArray_DATA(x)
+    job.labels = <const char *>cnp.PyArray_DATA(labels)
+    job.label_type = label_type(labels)
+    job.label_stride = cnp.PyArray_ITEMSIZE(labels)
+    job.temperature = 1.0
+    if ignore is not None:
+        if not -2**63 <= ignore < 2**63:
+            return None
+        job.ignores, job.ignore = True, ignore
+    if grad is not False:
+        if grad is None:
+            grad = cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+        elif (fast_dtype(grad) != dtype or not same_shape(<cnp.ndarray>grad, x)
+              or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>grad)):
+            return None
+        nbytes = cnp.PyArray_NBYTES(x)
+        job.grad = cnp.PyArray_DATA(<cnp.ndarray>grad)
+        if job.grad != job.x and not apart(<char *>job.grad, <char *>job.x, nbytes):
+            return None
+        if not apart(<char *>job.grad, <char *>job.labels, max(nbytes, cnp.PyArray_NBYTES(labels))):
+            return None
+    total, divisor, bad = class_run(&job, kernel, dtype, 0.0, mean)
+    return total, divisor, bad, grad

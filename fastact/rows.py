@@ -18,6 +18,7 @@ from fastact._layout import Axis, row_function
 __all__ = ["log_softmax", "log_softmax_grad", "logsumexp", "softmax", "softmax_grad"]
 
 _SOFTMAX, _LOG_SOFTMAX = ROWS_ID["softmax"], ROWS_ID["log_softmax"]
+_LOGSUMEXP = ROWS_ID["logsumexp"]
 _SOFTMAX_GRAD, _LOG_SOFTMAX_GRAD = ROWS_ID["softmax_grad"], ROWS_ID["log_softmax_grad"]
 
 
@@ -181,6 +182,10 @@ def logsumexp(
     >>> fastact.logsumexp(np.log([1.0, 2.0, 5.0])) == np.log(8.0)
     np.True_
     """
+    if where is None and keepdims is False:
+        y = rows_fast(_LOGSUMEXP, x, None, axis, 1.0, out)
+        if y is not None:
+            return y
     return row_function("logsumexp", {"x": x}, axis, 1.0, where, out, reduces=True, keepdims=keepdims)
 
 
