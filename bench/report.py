@@ -54,15 +54,16 @@ def heat_map(cases: list[dict], title: str, path: Path) -> None:
     rows = list(dict.fromkeys(case["function"] for case in cases))
     columns = sorted({(case["elements"], _shape(case)) for case in cases})
     values = np.full((len(rows), len(columns)), np.nan)
-    figure, axes = plt.subplots(figsize=(2.5 + 1.25 * len(columns), 1.6 + 0.32 * len(rows)), layout="constrained")
+    size = (max(7.5, 2.5 + 1.25 * len(columns)), 1.6 + 0.32 * len(rows))
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
     for case in cases:
         row, column = rows.index(case["function"]), columns.index((case["elements"], _shape(case)))
         value = values[row, column] = log2(tables.ratio(case))
-        label = f"{2**value:.2f}" if value < log2(10) else f"{2**value:.0f}"
-        axes.text(column, row - 0.12, label, ha="center", va="center", fontsize=8,
-                  weight="normal" if tables.is_level(case) else "bold",
-                  color="white" if abs(value) > 0.75 * BRIGHT else "black")  # fmt: skip
-        axes.text(column, row + 0.3, tables.fastest_peer(case), ha="center", va="center", fontsize=5, color="0.3")
+        label = f"{2**value:.3g}" if value < 0 else f"{2**value:.2f}" if value < log2(10) else f"{2**value:.0f}"
+        weight = "normal" if tables.is_level(case) else "bold"
+        style = {"ha": "center", "va": "center", "color": "white" if abs(value) > 0.6 * BRIGHT else "black"}
+        axes.text(column, row - 0.12, label, fontsize=8, weight=weight, **style)
+        axes.text(column, row + 0.3, tables.fastest_peer(case), fontsize=5, **style)
     image = axes.imshow(values, cmap="RdBu", vmin=-BRIGHT, vmax=BRIGHT, aspect="auto")
     axes.set_xticks(range(len(columns)), [shape for _, shape in columns], rotation=30, ha="right")
     axes.set_yticks(range(len(rows)), rows)
@@ -99,7 +100,7 @@ def bandwidth(cases: list[dict], title: str, path: Path) -> None:
     axes.set_title(f"large cases: {title}", fontsize=9)
     axes.tick_params(axis="y", labelsize=7)
     axes.margins(y=0.01)
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 

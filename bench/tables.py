@@ -85,7 +85,7 @@ def _table(cases: list[dict]) -> str:
         turns = case["turns"]
         times = [_microseconds(turns.get(name)) for name in ("fastact", *names)]
         ratios = [_number(ratio(case)), _number(best_ratio(case)), _percent(share(case))]
-        cores = [_busy(turns.get("fastact")), f"{case['others']:.1f}"]
+        cores = [_busy(turns.get("fastact")), f"{case['others']:.1f}" if "others" in case else "?"]
         rows.append([case["name"], *times, fastest_peer(case) or "no peer", *ratios, *cores])
     head = ["case, us", "fastact", *names, "fastest peer", "ratio", "of minima", "of limit", "cores", "others"]
     return tabulate(rows, head, disable_numparse=True, colalign=["left", *["right"] * (len(head) - 1)])
@@ -169,9 +169,10 @@ def _cores(cases: list[dict]) -> list[str]:
     for case in cases:
         for name, turns in case["turns"].items():
             busy[name] = max(busy.get(name, 0.0), statistics.median(turn["cores"] for turn in turns))
-    noisy = sum(case["others"] > QUIET_OTHERS for case in cases)
+    known = [case["others"] for case in cases if "others" in case]
+    noisy = sum(others > QUIET_OTHERS for others in known)
     return [
-        f"{noisy} of {len(cases)} cases were measured while other processes kept more than {QUIET_OTHERS} cores busy",
+        f"{noisy} of {len(known)} cases were measured while other processes kept more than {QUIET_OTHERS} cores busy",
         "cores kept busy at most: " + ", ".join(f"{name} {value:.1f}" for name, value in busy.items()),
         "turns disturbed even when repeated: " + ", ".join(f"{name} {_disturbed(cases, name):.0%}" for name in busy),
     ]
