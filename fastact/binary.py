@@ -286,7 +286,7 @@ def hinge_loss_with_grad(
 def zero_one_loss(
     pred: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean", sample_weight: ArrayLike | None = None
 ) -> Any:
-    """0-1 loss: 0 where the predicted label is the true one, else 1.
+    """0-1 loss: ``pred != target``, 0 where the predicted label is the true one, else 1.
 
     Parameters
     ----------
