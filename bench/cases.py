@@ -190,7 +190,8 @@ def loss_cases(dtype, fresh) -> list[Case]:
     for shape in LINEAR:
         cases += both("linear_cross_entropy", shape, layer, gradients)
     cases += both("large_margin_softmax_loss", MARGIN, layer, gradients, options("large_margin_softmax_loss"))
-    pointwise = [loss["name"] for loss in _kernels.LOSSES if loss["tensors"] == 2 and hasattr(fastact, loss["name"])]
+    # two tensors; a third, as pos_weight, is optional
+    pointwise = [loss["name"] for loss in _kernels.LOSSES if loss["tensors"] > 1 and hasattr(fastact, loss["name"])]
     for size in POINTWISE:
         for op in pointwise:
             names = tuple(inspect.signature(getattr(fastact, op)).parameters)[:2]
