@@ -1,7 +1,7 @@
 """fastact: fast and accurate activations, softmax and losses on NumPy arrays."""
 
 try:
-    from fastact._kernels import current_isa as _current_isa  # noqa: F401 (only to see whether it is there)
+    from fastact._kernels import _C_API as _C_API
 except ModuleNotFoundError as error:
     if error.name != "fastact._kernels":
         raise

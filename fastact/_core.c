@@ -1,6 +1,6 @@
 /* All kernels of one ISA: setup.py compiles this file once per ISA with -DFA_ISA=name and that ISA's flags.
  * No OpenMP here (clang's outlined bodies lose the ISA), nothing exported but the table. */
-#include "fastact/fastact.h"
+#include "fastact/table.h"
 #include "fastact/labels.h"
 
 /* Inline means inline: past a certain size of the file gcc stops inlining, and a loop with a call in it is not vectorised

@@ -5,6 +5,7 @@ import numpy as np
 
 _T = TypeVar("_T")
 
+_C_API: Any
 MAPS: list[dict[str, Any]]
 LOSSES: list[dict[str, Any]]
 MAP_ID: dict[str, int]

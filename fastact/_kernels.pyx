@@ -8,19 +8,21 @@ Design in short
  - A task is `noexcept nogil`: everything is validated before, so a job cannot fail half-way.
  - `run` sets the default floating-point modes around every task, in every worker, and restores the caller's.
 The elementwise maps are in _map.pxi, those over runs in _map_rows.pxi (parameters per channel in _channels.pxi, glu in
-_glu.pxi, both gradients of prelu in _prelu.pxi), rows in _rows.pxi, pointwise losses in _losses.pxi.
+_glu.pxi, both gradients of prelu in _prelu.pxi), rows in _rows.pxi, pointwise losses in _losses.pxi, the C API in
+_capi.pxi.
 """
 from cython.parallel cimport prange
 from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strcmp
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_SetNone
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
+from cpython.pycapsule cimport PyCapsule_New
 
 import os
 
@@ -29,8 +31,8 @@ cnp.import_umath()
 
 
 cdef extern from "_runtime.h" nogil:
-    enum: FA_NMAPS, FA_NDTYPES, FA_GROUP, FA_KIND_ACTIVATION, FA_KIND_GATED
-    enum: FA_F32, FA_F64, FA_SCALAR_PARAMS, FA_ARRAY_PARAMS
+    enum: FA_NMAPS, FA_GROUP, FA_KIND_ACTIVATION, FA_KIND_GATED
+    enum: FA_SCALAR_PARAMS, FA_ARRAY_PARAMS
     ctypedef void (*fa_map_fn)(size_t n, char *const *args, const double *params) noexcept nogil
     enum: FA_NROWS
     ctypedef void (*fa_rows_fn)(void *job, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
@@ -208,3 +210,4 @@ include "_glu.pxi"
 include "_losses.pxi"
 include "_prelu.pxi"
 include "_rows.pxi"
+include "_capi.pxi"

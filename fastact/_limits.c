@@ -1,5 +1,5 @@
 /* The bounds of limits.def, in a file of their own so that the kernels' compiler cannot see their values. */
-#include "fastact/fastact.h"
+#include "fastact/table.h"
 
 #define FA_LIMIT(name, f32, f64) \
     FA_HIDDEN const float fa_limit_##name##_f32 = f32; \

@@ -309,7 +309,7 @@ cdef inline bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
     return True
 
 
-cdef inline bint apart(char *a, char *b, Py_ssize_t nbytes) noexcept:
+cdef inline bint apart(char *a, char *b, Py_ssize_t nbytes) noexcept nogil:
     return a + nbytes <= b or b + nbytes <= a
 
 

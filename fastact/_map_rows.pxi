@@ -66,5 +66,5 @@ cdef void rows_run(rows_job *job, int cost) noexcept nogil:
     run(rows_task, job, units, fa_parts(map.n * fa_cost_ps[cost] * (map.itemsize // 4) // 1000))
 
 
-cdef inline bint disjoint(char *a, Py_ssize_t a_bytes, char *b, Py_ssize_t b_bytes) noexcept:
+cdef inline bint disjoint(char *a, Py_ssize_t a_bytes, char *b, Py_ssize_t b_bytes) noexcept nogil:
     return a + a_bytes <= b or b + b_bytes <= a

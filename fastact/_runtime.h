@@ -4,7 +4,7 @@
 #define FASTACT_RUNTIME_H
 
 #define FA_MAP_FACTS
-#include "fastact/fastact.h"
+#include "fastact/table.h"
 
 #include <pthread.h>
 #include <time.h>

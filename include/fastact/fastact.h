@@ -1,150 +1,120 @@
-/* fastact.h: the C side of fastact: operation ids, what is known of each operation, kernel types, the table of one ISA. */
+/* fastact.h: the C API of fastact, for extension modules in C, C++ and (through fastact/_kernels.pxd) Cython.
+ *
+ *     #include <Python.h>
+ *     #include <fastact/fastact.h>                      // folder: fastact.get_include()
+ *     ...
+ *     if (fa_import() < 0) return NULL;                 // in the module's init function; takes the GIL
+ *     int silu = fa_map_id("silu");                     // once
+ *     char *args[] = {(char *)x, (char *)y};
+ *     int status = fa_map(silu, FA_F32, n, args, NULL); // any thread, with or without the GIL
+ *
+ * Every source file that calls the API calls fa_import() itself. No call raises or needs Python; all say what went wrong
+ * by their return value, and a call that fails has written nothing. docs/c-api.md has worked examples.
+ */
 #ifndef FASTACT_H
 #define FASTACT_H
 
-#include <math.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 
-#ifdef __FAST_MATH__
-#error "fastact's results are exact to the bit: do not compile it with -ffast-math"
-#endif
-
+/* Raised when something here changes its meaning. New functions are added at the end of fa_api, and that keeps it. */
 #define FA_ABI_VERSION 1
-
-#if defined(__GNUC__) && !defined(_WIN32)
-#define FA_HIDDEN __attribute__((visibility("hidden")))
-#else
-#define FA_HIDDEN
-#endif
-/* For bodies that are instantiated with constant flags. */
-#define FA_INLINE static inline __attribute__((always_inline))
-
-/* Kernels work in groups of FA_GROUP bytes (one AVX-512 register), whatever the ISA; the driver pads a tail to one. */
-#define FA_GROUP 64
 
 enum fa_dtype { FA_F32, FA_F64, FA_NDTYPES };
 
-/* What one element costs, to decide when threads pay: bound by memory; about one exp; more than one. */
-enum fa_cost { FA_LIGHT, FA_MEDIUM, FA_HEAVY };
-
-/* A map computes every output element from the input elements at the same place.
- * args: the tensors, then (array form only) the parameters, then the outputs; all contiguous, n a multiple of
- * FA_GROUP bytes; an output may be one of the inputs, else they share no bytes. params: scalar parameters, or NULL. */
-typedef void (*fa_map_fn)(size_t n, char *const *args, const double *params);
-
-/* Every map: the operation itself and, behind it, its gradient. */
-enum fa_map_id {
-#define FA_ACTIVATION(name, params, saved, cost) FA_##name, FA_##name##_grad,
-#define FA_GATED(name, activation, derivative, cost) FA_##name, FA_##name##_grad,
-#include "fastact/ops.def"
-    FA_NMAPS
+enum fa_status {
+    FA_OK = 0,
+    FA_BAD_ID = -1,              /* no such operation */
+    FA_BAD_DTYPE = -2,           /* neither FA_F32 nor FA_F64 */
+    FA_BAD_ALIGNMENT = -3,       /* a pointer is not a multiple of the element's size */
+    FA_BAD_OVERLAP = -4,         /* an output shares bytes with another operand without being the same array as an input */
+    FA_BAD_TEMPERATURE = -5      /* not finite, or not above 0 */
 };
 
-enum fa_kind { FA_KIND_ACTIVATION, FA_KIND_GATED };
-
+/* What the capsule fastact._C_API points to. */
 typedef struct {
-    const char *name;
-    int kind;                    /* fa_kind */
-    int grad;                    /* 1 for the gradient of an operation */
-    int tensors, params, outputs;
-    int saves_output;            /* the gradient reads y, not x */
-    int cost;                    /* fa_cost */
-} fa_map_info;
+    int abi_version;
+    size_t size;                 /* of this struct in the fastact that runs */
+    const char *(*isa)(void);
+    int (*num_threads)(void);
+    const char *(*status_text)(int status);
+    int (*map_id)(const char *name);
+    int (*map_arity)(int id, int *tensors, int *params, int *outputs);
+    int (*map)(int id, int dtype, size_t n, char *const *args, const double *params);
+    int (*rows_id)(const char *name);
+    int (*rows)(int id, int dtype, size_t rows, size_t classes, double temperature, char *const *args);
+} fa_api;
 
-/* The facts of every map, from the list; in one translation unit: define FA_MAP_FACTS there. */
-#ifdef FA_MAP_FACTS
-enum { FA_SAVES_x, FA_SAVES_y };
-static const fa_map_info fa_maps[FA_NMAPS] = {
-#define FA_ACTIVATION(name, params, saved, cost)                                         \
-    {#name, FA_KIND_ACTIVATION, 0, 1, params, 1, FA_SAVES_##saved, FA_##cost},           \
-    {#name "_grad", FA_KIND_ACTIVATION, 1, 2, params, 1, FA_SAVES_##saved,               \
-        FA_SAVES_##saved == FA_SAVES_y ? FA_LIGHT : FA_##cost},
-#define FA_GATED(name, activation, derivative, cost)                                     \
-    {#name, FA_KIND_GATED, 0, 2, 0, 1, 0, FA_##cost},                                    \
-    {#name "_grad", FA_KIND_GATED, 1, 3, 0, 2, 0, FA_##cost},
-#include "fastact/ops.def"
-};
-/* Picoseconds per float32 element of one thread with AVX-512, roughly, by cost. Integers: arithmetic on them leaves the
- * caller's floating-point flags alone. */
-static const int64_t fa_cost_ps[] = {60, 170, 350};
+#ifdef Py_PYTHON_H
+#ifdef __cplusplus
+extern "C" {
 #endif
 
-#include "fastact/rows_job.h"
-
-enum fa_param_form { FA_SCALAR_PARAMS, FA_ARRAY_PARAMS };
-
-/* Pointwise losses, then what fastact.metrics sums beside them. */
-enum fa_loss_id {
-#define FA_LOSS(name, tensors, params, cost) FA_##name,
-#define FA_MEASURE(name, tensors, params, cost) FA_##name,
-#include "fastact/ops.def"
-    FA_NLOSSES
-};
-
-typedef struct {
-    const char *name;
-    int differentiable;          /* 0: no gradient kernel */
-    int tensors, params;
-    int cost;                    /* fa_cost */
-} fa_loss_info;
-
-#ifdef FA_MAP_FACTS
-static const fa_loss_info fa_losses[FA_NLOSSES] = {
-#define FA_LOSS(name, tensors, params, cost) {#name, 1, tensors, params, FA_##cost},
-#define FA_MEASURE(name, tensors, params, cost) {#name, 0, tensors, params, FA_##cost},
-#include "fastact/ops.def"
-};
+#if defined(__GNUC__)
+#define FA_UNUSED __attribute__((unused))
+#else
+#define FA_UNUSED
 #endif
 
-/* What moments.h computes in the loss's place, and how many doubles a block of moments gives. */
-enum { FA_MOMENTS = FA_NLOSSES, FA_LARGEST, FA_MOMENTS_SIZE = 5 };
+static const fa_api *fa_capi_;
 
-/* A loss is summed in blocks of this many elements of one column. */
-#define FA_LOSS_BLOCK 2048
+/* Imports fastact. 0, or -1 with a Python exception set: ImportError without fastact, RuntimeError if its API is another. */
+FA_UNUSED static int fa_import(void)
+{
+    const fa_api *api = (const fa_api *)PyCapsule_Import("fastact._C_API", 0);
+    if (!api)
+        return -1;
+    if (api->abi_version != FA_ABI_VERSION || api->size < sizeof(fa_api)) {
+        PyErr_Format(PyExc_RuntimeError,
+            "fastact: this extension was compiled for version %d of the C API (%zu bytes), the installed fastact has "
+            "version %d (%zu bytes): compile it again, or update fastact",
+            FA_ABI_VERSION, sizeof(fa_api), api->abi_version, api->size);
+        return -1;
+    }
+    fa_capi_ = api;
+    return 0;
+}
 
-/* Element i of a column: data + (i % period) * step + column * column_step, in bytes; period 0: no repetition. */
-typedef struct {
-    const char *data;
-    ptrdiff_t step, column_step;
-    size_t period;
-} fa_operand;
+/* The instruction set whose kernels run, such as "avx2". */
+FA_UNUSED static const char *fa_isa(void) { return fa_capi_->isa(); }
 
-typedef struct {
-    int loss;                    /* fa_loss_id, FA_MOMENTS or FA_LARGEST */
-    size_t n, columns;           /* elements per column */
-    fa_operand in[3], weight;    /* weight.data NULL: none */
-    const double *params;
-    double scale;                /* of the gradient */
-    char *each, *grad;           /* contiguous outputs of one column, or NULL; grad may be a contiguous tensor of `in` */
-    double *partial;             /* two per block: sum of (weighted) losses, sum of weights */
-} fa_loss_job;
+/* How many threads a large call made now by this thread may use. */
+FA_UNUSED static int fa_num_threads(void) { return fa_capi_->num_threads(); }
 
-/* Gradients of prelu: element (o, c, i) of (outer, channels, inner) has slope alpha[c]. With inner = 1 the last of the
- * outer rows may end early, at n. */
-typedef struct {
-    const char *dy, *x, *alpha;
-    char *dx;                    /* may be dy or x */
-    size_t n, outer, channels, inner;
-    size_t block_outer, block_channels, block_inner;
-    double *partial;             /* [outer block][inner block][channel]: sums of dy * min(x, 0) */
-} fa_prelu_job;
+/* What an fa_status means, in English. */
+FA_UNUSED static const char *fa_status_text(int status) { return fa_capi_->status_text(status); }
 
-/* All kernels of one ISA. */
-typedef struct {
-    const char *isa;
-    fa_map_fn map[FA_NMAPS][FA_NDTYPES][2];     /* [id][dtype][fa_param_form]; without parameters both forms are one */
-    /* Blocks first..last-1 of a job; block b is block b / columns of column b % columns. */
-    void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
-    void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
-    /* Units first..last-1 of a job: channel blocks of inner blocks of outer blocks. */
-    void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last);
-    fa_rows_fn rows[FA_NROWS][FA_NDTYPES];
-    void (*half_to_float)(size_t n, const uint16_t *h, float *f);
-    void (*float_to_half)(size_t n, const float *f, uint16_t *h);
-    void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */
-    void (*stream_end)(void);
-} fa_table;
+/* The number of an elementwise operation, which may differ from release to release: any name of fastact.ufuncs such as
+ * "gelu", "gelu_tanh", "gelu_grad". FA_BAD_ID if there is none. */
+FA_UNUSED static int fa_map_id(const char *name) { return fa_capi_->map_id(name); }
+
+/* How many tensors, parameters and outputs a map has. FA_OK or FA_BAD_ID. */
+FA_UNUSED static int fa_map_arity(int id, int *tensors, int *params, int *outputs)
+{
+    return fa_capi_->map_arity(id, tensors, params, outputs);
+}
+
+/* Runs a map on n elements. args: the tensors, then the outputs, each n contiguous elements; an output may be one of the
+ * tensors, else it shares no bytes with another operand. params: one double per parameter, NULL if there are none; or
+ * NULL if each element has its own: args then holds arrays of parameters between tensors and outputs. */
+FA_UNUSED static int fa_map(int id, int dtype, size_t n, char *const *args, const double *params)
+{
+    return fa_capi_->map(id, dtype, n, args, params);
+}
+
+/* The number of an operation on rows: "softmax", "log_softmax", "logsumexp", "softmax_grad", "log_softmax_grad".
+ * FA_BAD_ID if there is none. */
+FA_UNUSED static int fa_rows_id(const char *name) { return fa_capi_->rows_id(name); }
+
+/* Runs an operation on each row of contiguous (rows, classes) arrays. args: x and y, or dy, y and dx for the gradients;
+ * the output may be one of the inputs, but logsumexp's, which has one element a row. temperature: 1.0 for none. */
+FA_UNUSED static int fa_rows(int id, int dtype, size_t rows, size_t classes, double temperature, char *const *args)
+{
+    return fa_capi_->rows(id, dtype, rows, classes, temperature, args);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif
 
 #endif

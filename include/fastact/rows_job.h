@@ -1,4 +1,4 @@
-/* rows_job.h: what a kernel on rows is given, and how rows are cut into units of work. Included by fastact.h. */
+/* rows_job.h: what a kernel on rows is given, and how rows are cut into units of work. Included by table.h. */
 #ifndef FASTACT_ROWS_JOB_H
 #define FASTACT_ROWS_JOB_H
 

@@ -1,0 +1,149 @@
+/* table.h: operation ids, what is known of each operation, kernel types, the table of one ISA. For the core; what other
+ * extensions use is fastact.h. */
+#ifndef FASTACT_TABLE_H
+#define FASTACT_TABLE_H
+
+#include "fastact/fastact.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __FAST_MATH__
+#error "fastact's results are exact to the bit: do not compile it with -ffast-math"
+#endif
+
+#if defined(__GNUC__) && !defined(_WIN32)
+#define FA_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define FA_HIDDEN
+#endif
+/* For bodies that are instantiated with constant flags. */
+#define FA_INLINE static inline __attribute__((always_inline))
+
+/* Kernels work in groups of FA_GROUP bytes (one AVX-512 register), whatever the ISA; the driver pads a tail to one. */
+#define FA_GROUP 64
+
+/* What one element costs, to decide when threads pay: bound by memory; about one exp; more than one. */
+enum fa_cost { FA_LIGHT, FA_MEDIUM, FA_HEAVY };
+
+/* A map computes every output element from the input elements at the same place.
+ * args: the tensors, then (array form only) the parameters, then the outputs; all contiguous, n a multiple of
+ * FA_GROUP bytes; an output may be one of the inputs, else they share no bytes. params: scalar parameters, or NULL. */
+typedef void (*fa_map_fn)(size_t n, char *const *args, const double *params);
+
+/* Every map: the operation itself and, behind it, its gradient. */
+enum fa_map_id {
+#define FA_ACTIVATION(name, params, saved, cost) FA_##name, FA_##name##_grad,
+#define FA_GATED(name, activation, derivative, cost) FA_##name, FA_##name##_grad,
+#include "fastact/ops.def"
+    FA_NMAPS
+};
+
+enum fa_kind { FA_KIND_ACTIVATION, FA_KIND_GATED };
+
+typedef struct {
+    const char *name;
+    int kind;                    /* fa_kind */
+    int grad;                    /* 1 for the gradient of an operation */
+    int tensors, params, outputs;
+    int saves_output;            /* the gradient reads y, not x */
+    int cost;                    /* fa_cost */
+} fa_map_info;
+
+/* The facts of every map, from the list; in one translation unit: define FA_MAP_FACTS there. */
+#ifdef FA_MAP_FACTS
+enum { FA_SAVES_x, FA_SAVES_y };
+static const fa_map_info fa_maps[FA_NMAPS] = {
+#define FA_ACTIVATION(name, params, saved, cost)                                         \
+    {#name, FA_KIND_ACTIVATION, 0, 1, params, 1, FA_SAVES_##saved, FA_##cost},           \
+    {#name "_grad", FA_KIND_ACTIVATION, 1, 2, params, 1, FA_SAVES_##saved,               \
+        FA_SAVES_##saved == FA_SAVES_y ? FA_LIGHT : FA_##cost},
+#define FA_GATED(name, activation, derivative, cost)                                     \
+    {#name, FA_KIND_GATED, 0, 2, 0, 1, 0, FA_##cost},                                    \
+    {#name "_grad", FA_KIND_GATED, 1, 3, 0, 2, 0, FA_##cost},
+#include "fastact/ops.def"
+};
+/* Picoseconds per float32 element of one thread with AVX-512, roughly, by cost. Integers: arithmetic on them leaves the
+ * caller's floating-point flags alone. */
+static const int64_t fa_cost_ps[] = {60, 170, 350};
+#endif
+
+#include "fastact/rows_job.h"
+
+enum fa_param_form { FA_SCALAR_PARAMS, FA_ARRAY_PARAMS };
+
+/* Pointwise losses, then what fastact.metrics sums beside them. */
+enum fa_loss_id {
+#define FA_LOSS(name, tensors, params, cost) FA_##name,
+#define FA_MEASURE(name, tensors, params, cost) FA_##name,
+#include "fastact/ops.def"
+    FA_NLOSSES
+};
+
+typedef struct {
+    const char *name;
+    int differentiable;          /* 0: no gradient kernel */
+    int tensors, params;
+    int cost;                    /* fa_cost */
+} fa_loss_info;
+
+#ifdef FA_MAP_FACTS
+static const fa_loss_info fa_losses[FA_NLOSSES] = {
+#define FA_LOSS(name, tensors, params, cost) {#name, 1, tensors, params, FA_##cost},
+#define FA_MEASURE(name, tensors, params, cost) {#name, 0, tensors, params, FA_##cost},
+#include "fastact/ops.def"
+};
+#endif
+
+/* What moments.h computes in the loss's place, and how many doubles a block of moments gives. */
+enum { FA_MOMENTS = FA_NLOSSES, FA_LARGEST, FA_MOMENTS_SIZE = 5 };
+
+/* A loss is summed in blocks of this many elements of one column. */
+#define FA_LOSS_BLOCK 2048
+
+/* Element i of a column: data + (i % period) * step + column * column_step, in bytes; period 0: no repetition. */
+typedef struct {
+    const char *data;
+    ptrdiff_t step, column_step;
+    size_t period;
+} fa_operand;
+
+typedef struct {
+    int loss;                    /* fa_loss_id, FA_MOMENTS or FA_LARGEST */
+    size_t n, columns;           /* elements per column */
+    fa_operand in[3], weight;    /* weight.data NULL: none */
+    const double *params;
+    double scale;                /* of the gradient */
+    char *each, *grad;           /* contiguous outputs of one column, or NULL; grad may be a contiguous tensor of `in` */
+    double *partial;             /* two per block: sum of (weighted) losses, sum of weights */
+} fa_loss_job;
+
+/* Gradients of prelu: element (o, c, i) of (outer, channels, inner) has slope alpha[c]. With inner = 1 the last of the
+ * outer rows may end early, at n. */
+typedef struct {
+    const char *dy, *x, *alpha;
+    char *dx;                    /* may be dy or x */
+    size_t n, outer, channels, inner;
+    size_t block_outer, block_channels, block_inner;
+    double *partial;             /* [outer block][inner block][channel]: sums of dy * min(x, 0) */
+} fa_prelu_job;
+
+/* All kernels of one ISA. */
+typedef struct {
+    const char *isa;
+    fa_map_fn map[FA_NMAPS][FA_NDTYPES][2];     /* [id][dtype][fa_param_form]; without parameters both forms are one */
+    /* Blocks first..last-1 of a job; block b is block b / columns of column b % columns. */
+    void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
+    void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
+    /* Units first..last-1 of a job: channel blocks of inner blocks of outer blocks. */
+    void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last);
+    fa_rows_fn rows[FA_NROWS][FA_NDTYPES];
+    void (*half_to_float)(size_t n, const uint16_t *h, float *f);
+    void (*float_to_half)(size_t n, const float *f, uint16_t *h);
+    void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */
+    void (*stream_end)(void);
+} fa_table;
+
+#endif
