@@ -10,6 +10,7 @@
 static inline REAL F(choose)(int condition, REAL yes, REAL no, REAL x)
 {
     const UINT mask = -(UINT)condition, nan = -(UINT)(x != x);
+    if (sizeof(REAL) == sizeof(double) && !FA_HAS_FMA) return condition ? yes : x != x ? x : no;    /* SSE2 makes no 64-bit masks */
     return F(from_bits)((F(bits)(yes) & mask) | (F(bits)(no) & ~mask) | (F(bits)(x) & nan));
 }
 
@@ -80,7 +81,7 @@ static inline REAL F(hard_swish)(REAL x) { return F(at_least)(x, LIMIT(minus_thr
 static inline REAL F(hard_swish_d)(REAL x)
 {
     const REAL y = FMA(C(2.0), x, C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3);
-    return F(choose)(F(abs)(x) < C(3.0), y, F(only_if)(x > C(0.0), C(1.0)), x);
+    return F(choose)(F(abs)(x) < C(3.0), y, F(choose)(x > C(0.0), C(1.0), C(0.0), x), x);
 }
 
 static inline REAL F(tanh)(REAL x) { return F(tanh_of)(x); }
@@ -104,10 +105,11 @@ static inline REAL F(softplus)(REAL x, REAL beta)
 }
 static inline REAL F(softplus_d)(REAL x, REAL beta) { const REAL t = beta * x; return F(sigmoid_of)(t, F(product_low)(beta, x, t)); }
 
+/* x/(1 + |x|), from |x| = 1 as 1 - 1/(1 + |x|): without inf/inf, and never above its limit and back. */
 static inline REAL F(softsign)(REAL x)
 {
-    const REAL bounded = F(at_most)(F(at_least)(x, -LIMIT(softsign_hi)), LIMIT(softsign_hi));
-    return bounded / (C(1.0) + F(abs)(bounded));
+    const REAL a = F(abs)(x), base = F(from_bits)(a >= C(1.0) ? F(bits)(C(1.0)) : 0);
+    return F(signed_as)(base + (F(at_most)(a, LIMIT(one)) - (base + base)) / (C(1.0) + a), x);
 }
 /* 1/d^2, d = 1 + |x| = sum + rest: the rounding of the sum would count twice (3.5 ULP). r^2 reaches the subnormal numbers where
  * d^2 would be infinite. */
@@ -151,23 +153,26 @@ static inline REAL F(silu_d)(REAL x)
     return FMA(h, x > C(0.0) ? -c : c, x > C(0.0) ? C(1.0) : C(0.0));
 }
 
-/* tanh(softplus(x)) = n/(n + 2), n = w^2 + 2w, w = e^x = s(1 + p): x n/(n + 2) for x < 0, x - 2x/(n + 2) above; N = 2^TAIL n. */
+/* tanh(softplus(x)) = n/(n + 2), n = w^2 + 2w, w = e^x = s(1 + p): x n/(n + 2) for x < 0, x - 2x/(n + 2) above. n = 2s + s^2 + psb,
+ * b = 2 + s(2 + p), and T = 2^TAIL x n: products by powers of two are exact, what is rounded weighs little (n from w: 3.5 ULP). */
 static inline REAL F(mish)(REAL x)
 {
     const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi)), c = TAIL_SCALE;
-    const REAL z = F(exponent_of)(t, TAIL), s = F(exp2_of)(z), p = F(expm1_of)(F(remainder_of)(t, z, TAIL)), W = FMA(p, s, s);
-    const REAL N = FMA(p, s + s, W * (W * c)) + (s + s);
-    return FMA(t * (x > C(0.0) ? -2 / c : N) / FMA(N, c, C(2.0)), c, F(at_least)(x, LIMIT(zero)));
+    const REAL z = F(exponent_of)(t, TAIL), S = F(exp2_of)(z), s = S * c, p = F(expm1_of)(F(remainder_of)(t, z, TAIL));
+    const REAL b = FMA(s, p + C(2.0), C(2.0)), tS = t * S, T = FMA(t * p, S * b, tS * s) + (tS + tS);
+    const REAL m = FMA(p, s * b, FMA(s, s + C(2.0), C(2.0)));
+    return FMA((x > C(0.0) ? -2 / c * t : T) / m, c, F(at_least)(x, LIMIT(zero)));
 }
-/* (n(n + 2) + 4x w(w + 1))/(n + 2)^2. For x < 0 w(4(1 + x) + w(6 + 4x + w(4 + w)))/(n(n + 4) + 4), for x > 0
- * 1 - (2(n + 2) - 4x w(w + 1))/(n + 2)^2: each rounding where it weighs least. */
+/* (n(n + 2) + 4x v)/(n + 2)^2, v = w^2 + w. Above 0 it is 1 - (2(n + 2) - 4x v)/(n + 2)^2; below its zero at -1.19 the tail's
+ * form, s(1 + p)(4(1 + x) + g) over the same, g = w(6 + 4x + w(4 + w)): there n(n + 2) and 4x v nearly cancel. */
 static inline REAL F(mish_d)(REAL x)
 {
     const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi)), c = TAIL_SCALE;
-    const REAL z = F(exponent_of)(t, TAIL), s = F(exp2_of)(z), p = F(expm1_of)(F(remainder_of)(t, z, TAIL)), w = FMA(p, s, s) * c;
-    const REAL n = FMA(w, w, w + w), f = FMA(w, FMA(w, C(4.0) + w, FMA(C(4.0), t, C(6.0))), FMA(C(4.0), t, C(4.0)));
-    const REAL above = (FMA(C(4.0) * t, n - w, C(-2.0) * n) - C(4.0)) * (1 / c);
-    return FMA((x > C(0.0) ? above : FMA(p, f, f) * s) / FMA(n, n + C(4.0), C(4.0)), c, x > C(0.0) ? C(1.0) : C(0.0));
+    const REAL z = F(exponent_of)(t, TAIL), S = F(exp2_of)(z), s = S * c, p = F(expm1_of)(F(remainder_of)(t, z, TAIL)), w = FMA(p, s, s);
+    const REAL n = FMA(p, s * FMA(s, p + C(2.0), C(2.0)), s * (s + C(2.0))), m = n + C(2.0), xv = C(4.0) * t * FMA(w, w, w);
+    const REAL f = FMA(C(4.0), t, C(4.0)), g = w * FMA(w, C(4.0) + w, FMA(C(4.0), t, C(6.0))), tail = FMA(f, p, FMA(g, p, g)) + f;
+    const REAL near = FMA(x > C(0.0) ? C(-2.0) : n, m, xv) * (1 / c);
+    return FMA((x < LIMIT(mish_d_zero) ? tail * S : near) / FMA(n, n + C(4.0), C(4.0)), c, F(choose)(x > C(0.0), C(1.0), C(0.0), x));
 }
 
 /* x less its part within +-lambd, lambd >= 0. */
