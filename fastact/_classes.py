@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
-from fastact._dispatch import as_floats, as_operand, check_number, check_out
+from fastact._dispatch import as_floats, as_operand, check_number, check_out, default_modes
 from fastact._layout import Layout, broadcast_mask, check_temperature
 from fastact._reduction import check_reduction, check_weight, reduced
 
@@ -52,6 +52,7 @@ def plain_loss(name: str, logits: Any, labels: Any, ignore_index: Any, reduction
     return reduced(total, divisor, reduction, logits.dtype), grad
 
 
+@default_modes
 def classification_loss(
     name: str, kernel: str, logits: ArrayLike, target: ArrayLike, options: Options, grad: bool = False,
     grad_out: Any = None,

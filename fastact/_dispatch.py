@@ -5,17 +5,21 @@ Every text says which function and argument, what was expected, and what came.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import operator
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any, NoReturn, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastact._kernels import in_default_modes
+
 Chosen = TypeVar("Chosen")
+Function = TypeVar("Function", bound=Callable[..., Any])
 SUPPORTED = "float16, float32, float64, or integers and bools (which promote as in np.exp)"
 
 
@@ -28,6 +32,16 @@ class UfuncOptions(TypedDict, total=False):
     dtype: DTypeLike
     subok: bool
     signature: Any
+
+
+def default_modes(function: Function) -> Function:
+    """Runs `function`, which computes with NumPy or Python floats, in the default floating-point modes."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return in_default_modes(function, *args, **kwargs)
+
+    return call  # type: ignore[return-value]
 
 
 def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:

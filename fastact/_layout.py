@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastact import _kernels
-from fastact._dispatch import as_floats, check_number, check_out, result_dtype
+from fastact._dispatch import as_floats, check_number, check_out, default_modes, result_dtype
 
 Axis = int | Sequence[int] | None
 
@@ -111,6 +111,7 @@ def by_gufunc(name: str, operands: tuple[Any, ...], axis: Axis, plain: bool, opt
     return _kernels.UFUNCS[name](*operands, axis=operator.index(axis), **options)
 
 
+@default_modes
 def row_function(
     name: str, tensors: dict[str, Any], axis: Axis, temperature: Any, where: Any, out: Any, reduces: bool = False,
     keepdims: bool = False,

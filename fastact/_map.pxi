@@ -391,11 +391,11 @@ cdef map_ufunc_call(ufunc, tuple operands, out, dict kwargs):
     return in_default_modes(call_ufunc, ufunc, operands, out, kwargs)
 
 
-def in_default_modes(function, *args):
+def in_default_modes(function, *args, **kwargs):
     """Calls what computes with NumPy (casts, sums) in the default floating-point modes; the caller's modes and flags
     are left as found."""
     cdef fa_fp saved = fa_fp_enter()
     try:
-        return function(*args)
+        return function(*args, **kwargs)
     finally:
         fa_fp_leave(saved)

@@ -231,6 +231,7 @@ cdef void rows_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *s
     cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4
     cdef cnp.npy_intp all_steps[6]
     cdef fa_rows_job job
+    cdef fa_fp modes
     cdef char *buffer
     job.outer, job.cols, job.inner, job.temperature, job.where = dims[0], dims[1], 1, 1.0, NULL
     for k in range(operands + cores):
@@ -252,7 +253,9 @@ cdef void rows_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *s
         with gil:
             PyErr_SetNone(MemoryError)
         return
+    modes = fa_fp_enter()
     rows_gathered(kernel, dtype, &job, args, all_steps, half, inputs, buffer)
+    fa_fp_leave(modes)
     free(buffer)
 
 

@@ -7,8 +7,10 @@ data, these give NaN or inf. Weights are finite and >= 0.
 
 from __future__ import annotations
 
+import functools
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +28,20 @@ __all__ = [
     "root_mean_squared_error",
 ]
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+def _metric(function: Function) -> Function:
+    """The function in the default floating-point modes: `default_modes` here, where doctest looks for functions."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return _kernels.in_default_modes(function, *args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+@_metric
 def mean_absolute_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average",
@@ -69,6 +84,7 @@ def mean_absolute_error(
     return y.averaged(y.means("l1_loss"))
 
 
+@_metric
 def mean_squared_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average",
@@ -85,6 +101,7 @@ def mean_squared_error(
     return y.averaged(y.means("mse_loss"))
 
 
+@_metric
 def root_mean_squared_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average",
@@ -101,6 +118,7 @@ def root_mean_squared_error(
     return y.averaged(np.sqrt(y.means("mse_loss")))
 
 
+@_metric
 def mean_absolute_percentage_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average",
@@ -117,6 +135,7 @@ def mean_absolute_percentage_error(
     return y.averaged(y.means("absolute_percentage"))
 
 
+@_metric
 def median_absolute_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, multioutput: Any = "uniform_average",
     sample_weight: ArrayLike | None = None,
@@ -144,6 +163,7 @@ def median_absolute_error(
     return y.averaged(medians)
 
 
+@_metric
 def max_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Largest ``|y_true - y_pred|`` of one output; errors as in `mean_absolute_error`.
 
@@ -159,6 +179,7 @@ def max_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     return float(_kernels.moments(y.n, y.tensors, None, True)[0, 0])
 
 
+@_metric
 def mean_pinball_loss(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None, alpha: float = 0.5,
     multioutput: Any = "uniform_average",
@@ -179,6 +200,7 @@ def mean_pinball_loss(
     return y.averaged(y.means("quantile_loss", (q,)))
 
 
+@_metric
 def r2_score(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average", force_finite: bool = True,
@@ -216,12 +238,13 @@ def r2_score(
     """
     y = Targets("r2_score", y_true, y_pred, sample_weight, multioutput, _SCORE_WORDS)
     if y.n < 2:
-        warnings.warn("r2_score: R^2 is not defined for less than two samples", UserWarning, stacklevel=2)
+        warnings.warn("r2_score: R^2 is not defined for less than two samples", UserWarning, stacklevel=3)
         return float("nan")
     total, _, true2, mean, diff2 = _moments(y)
     return _score(y, diff2 + total * mean * mean, true2, force_finite)
 
 
+@_metric
 def explained_variance_score(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average", force_finite: bool = True,
@@ -261,6 +284,7 @@ def _score(y: Targets, numerator: NDArray[Any], denominator: NDArray[Any], force
     return y.averaged(scores)
 
 
+@_metric
 def accuracy_score(
     y_true: ArrayLike, y_pred: ArrayLike, *, normalize: bool = True, sample_weight: ArrayLike | None = None
 ) -> float:
@@ -303,6 +327,7 @@ def accuracy_score(
     return (total - wrong) / total
 
 
+@_metric
 def log_loss(
     y_true: ArrayLike, y_proba: ArrayLike, *, normalize: bool = True, sample_weight: ArrayLike | None = None,
     labels: ArrayLike | None = None,
@@ -364,7 +389,7 @@ def log_loss(
         p = np.stack([1 - p.ravel(), p.ravel()], axis=1)
     eps = np.finfo(p.dtype).eps
     if not np.allclose(p.sum(axis=1), 1, rtol=np.sqrt(eps), atol=0):
-        warnings.warn(f"{name}: the rows of y_proba do not sum to 1", UserWarning, stacklevel=2)
+        warnings.warn(f"{name}: the rows of y_proba do not sum to 1", UserWarning, stacklevel=3)
     losses = _class_losses(name, true, labels, p, eps)
     total = float(_kernels.loss_sums(_kernels.LOSS_ID["total"], len(losses), (losses,), weight)[0, 0])
     if not normalize:

@@ -159,7 +159,12 @@ def test_docstrings(name: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_run(module: str) -> None:
     found = importlib.import_module(f"fastact.{module}")
-    for test in doctest.DocTestFinder().find(found, f"fastact.{module}"):
+    tests = doctest.DocTestFinder().find(found, f"fastact.{module}")
+    named = {test.name.rpartition(".")[2] for test in tests if test.examples}
+    public_here = {name for name in getattr(found, "__all__", ()) if inspect.isfunction(getattr(found, name))}
+    without = {name for name in public_here if ">>>" not in (getattr(found, name).__doc__ or "")}
+    assert public_here - without <= named, "doctest does not see these examples"
+    for test in tests:
         assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed == 0, test.name
 
 
