@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from typing import Any
@@ -86,20 +87,24 @@ def classification_loss(
         if not counted.all():                   # a sample without classes counts as ignored
             sample_weight = counted.astype(compute) if sample_weight is None else sample_weight * counted
     divisor = float(np.prod(samples)) if sample_weight is None else float(sample_weight.sum(dtype=np.float64))
-    x = np.ascontiguousarray(given, compute)
-    layout = Layout(name, x, axis)
+    # The kernels read whole rows, so classes that do not lie side by side are moved to the end in a copy.
+    apart = math.prod(given.shape[axis + 1 :]) != 1
+    x = rows_of(given.astype(compute, copy=False), axis, apart)
+    probabilities = None if probabilities is None else rows_of(probabilities, axis, apart)
+    mask = None if mask is None else rows_of(mask, axis, apart)
+    layout = Layout(name, x, -1 if apart else axis)
     gradient = None
     if grad:
         if grad_out is not None:
             check_out(name, grad_out, given.shape, given.dtype, "grad_out")
         gradient = grad_out
         others = (probabilities, labels, weight, sample_weight, mask)
-        if gradient is None or gradient.dtype != compute or not layout.writable(gradient, x, others):
-            gradient = np.empty(given.shape, compute)
+        if apart or gradient is None or gradient.dtype != compute or not layout.writable(gradient, x, others):
+            gradient = np.empty(x.shape, compute)
     each = np.empty(samples, compute) if options.reduction == "none" else None
     total, divisor, bad = _kernels.class_loss(
         _kernels.ROWS_ID[kernel + "_with_grad" * grad], layout.split, x, labels, probabilities,
-        None if mask is None else np.ascontiguousarray(mask), weight,
+        mask, weight,
         None if sample_weight is None else np.ascontiguousarray(sample_weight),
         each, gradient, ignore, smoothing, temperature, gamma, divisor, options.reduction == "mean",
     )
@@ -108,7 +113,14 @@ def classification_loss(
     loss = each[()] if each is not None else reduced(total, divisor, options.reduction, compute)
     if not grad:
         return loss
+    if apart and gradient is not None:
+        gradient = np.ascontiguousarray(np.moveaxis(gradient, -1, axis))
     return loss, returned(gradient, grad_out, given.dtype)
+
+
+def rows_of(a: NDArray[Any], axis: int, apart: bool) -> NDArray[Any]:
+    """`a` contiguous, its classes moved to the end if they lie `apart`."""
+    return np.ascontiguousarray(np.moveaxis(a, axis, -1) if apart else a)
 
 
 def class_axis(name: str, axis: Any, ndim: int) -> int:
