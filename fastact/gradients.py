@@ -126,7 +126,8 @@ def prelu_grad(
         return in_default_modes(_prelu_grad, dy, x, alpha, None, None) if plain is None else plain
     if not isinstance(out, tuple) or len(out) != 2:
         raise TypeError(f"prelu_grad: out is of type {type(out).__name__}, expected a tuple (dx, dalpha)")
-    return in_default_modes(_prelu_grad, dy, x, alpha, *out)
+    plain = plain_prelu_grad(dy, x, alpha, out[0]) if out[1] is None else None
+    return in_default_modes(_prelu_grad, dy, x, alpha, *out) if plain is None else plain
 
 
 def _prelu_grad(dy: Any, x: Any, alpha: Any, dx_out: Any, dalpha_out: Any) -> tuple[Any, Any]:
