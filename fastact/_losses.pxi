@@ -192,10 +192,10 @@ cdef void merge_moments(double *a, const double *b) noexcept nogil:
     if total == 0:
         return
     share = b[0] / total
-    for k in range(1, 4, 2):
-        delta = b[k] - a[k]
-        a[k] += delta * share
-        a[k + 1] += b[k + 1] + delta * delta * (a[0] * share)
+    for k in range(1, FA_MOMENTS_SIZE, 3):
+        delta = (b[k] - a[k]) + (b[k + 1] - a[k + 1])
+        a[k + 1] += delta * share
+        a[k + 2] += b[k + 2] + delta * delta * (a[0] * share)
     a[0] = total
 
 
@@ -204,7 +204,7 @@ cdef double larger(double a, double b) noexcept nogil:
 
 
 def moments(Py_ssize_t n, tuple tensors, weight=None, bint largest=False):
-    """Of a and d = a - b, per column: total weight; mean, sum of squared deviations of a; the same of d: (columns, 5).
+    """Per column of a and d = a - b, shape (columns, 7): weight; base, mean - base, squared deviations of a; of d.
 
     largest: only the largest |d|, shape (columns, 1). Arrays as in loss_sums; n >= 1.
     """

@@ -312,6 +312,10 @@ def zero_one_loss(
     -----
     It has no useful derivative and so no gradient function: a metric, not something to train on.
 
+    References
+    ----------
+    Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning", 2009, section 2.4.
+
     Examples
     --------
     >>> import numpy as np, fastact

@@ -240,8 +240,9 @@ def r2_score(
     if y.n < 2:
         warnings.warn("r2_score: R^2 is not defined for less than two samples", UserWarning, stacklevel=3)
         return float("nan")
-    total, _, true2, mean, diff2 = _moments(y)
-    return _score(y, diff2 + total * mean * mean, true2, force_finite)
+    total, _, _, true2, base, mean, diff2 = _moments(y)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _score(y, diff2 + total * (base + mean) ** 2, true2, force_finite)
 
 
 @_metric
@@ -258,7 +259,7 @@ def explained_variance_score(
     1.0
     """
     y = Targets("explained_variance_score", y_true, y_pred, sample_weight, multioutput, _SCORE_WORDS)
-    _, _, true2, _, diff2 = _moments(y)
+    _, _, _, true2, _, _, diff2 = _moments(y)
     return _score(y, diff2, true2, force_finite)
 
 
@@ -266,7 +267,7 @@ _SCORE_WORDS: Any = ("raw_values", "uniform_average", "variance_weighted", None)
 
 
 def _moments(y: Targets) -> NDArray[Any]:
-    """Total weight; mean and squared deviations of y_true; the same of y_true - y_pred; each of shape (outputs,)."""
+    """Total weight; base, mean - base, squared deviations of y_true; of y_true - y_pred; each of shape (outputs,)."""
     pred, true = y.tensors
     return _kernels.moments(y.n, (true, pred), y.weight).T  # type: ignore[no-any-return]
 

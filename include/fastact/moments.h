@@ -1,9 +1,10 @@
 /* moments.h (template): per block of FA_LOSS_BLOCK elements of one column, what the metrics need beside sums of losses.
  *
- * moments: weight w, means and sums of squared deviations of a and of d = a - b; five doubles per block, which the driver
- * merges pairwise (Chan, Golub and LeVeque 1979). The block is read twice, the second time from L1: exact to rounding
- * whatever the offset of the data, and exactly 0 for a constant. Rejected: one pass shifted by the first element, which
- * loses its digits when that one is an outlier. 4 B/element and tensor in float32 from memory, once.
+ * moments: total weight; of a, then of d = a - b, a base, the mean less the base, the sum of squared deviations. Seven doubles
+ * per block, which the driver merges pairwise (Chan, Golub and LeVeque 1979). The block is read twice, the second time from
+ * L1, and no mean is ever rounded to the size of the data: exact to rounding whatever the offset, exactly 0 for a constant.
+ * Rejected: one pass shifted by the first element, which loses its digits when that one is an outlier. 4 B/element and
+ * tensor in float32 from memory, once.
  * largest: the largest |a - b|, NaN if there is one; one double.
  */
 #undef MOMENT_CHAINS
@@ -22,23 +23,27 @@
 static void F(moments_of)(size_t n, const REAL *a, const REAL *b, const REAL *w, double *out)
 {
     double weights[SUMMANDS] = {0}, as[SUMMANDS] = {0}, ds[SUMMANDS] = {0}, a2[SUMMANDS] = {0}, d2[SUMMANDS] = {0};
-    const double a0 = a[0], d0 = (double)a[0] - (double)b[0];
+    size_t first = 0;               /* the base has weight: one without may be anything */
+    while (w && first + 1 < n && w[first] == C(0.0)) first++;
+    const double a0 = a[first], d0 = (double)a[first] - (double)b[first];
     WEIGHED(n,
         const double p = a[i] - a0, q = (double)a[i] - (double)b[i] - d0;
         weights[j] += v;
         as[j] += v * p;
         ds[j] += v * q;)
     const double total = F(loss_fold)(weights), per = total != 0.0 ? 1.0 / total : 0.0;
-    const double mean_a = a0 + F(loss_fold)(as) * per, mean_d = d0 + F(loss_fold)(ds) * per;
+    const double mean_a = F(loss_fold)(as) * per, mean_d = F(loss_fold)(ds) * per;
     WEIGHED(n,
-        const double p = a[i] - mean_a, q = (double)a[i] - (double)b[i] - mean_d;
+        const double p = (a[i] - a0) - mean_a, q = ((double)a[i] - (double)b[i] - d0) - mean_d;
         a2[j] += v * (p * p);
         d2[j] += v * (q * q);)
     out[0] = total;
-    out[1] = mean_a;
-    out[2] = F(loss_fold)(a2);
-    out[3] = mean_d;
-    out[4] = F(loss_fold)(d2);
+    out[1] = a0;
+    out[2] = mean_a;
+    out[3] = F(loss_fold)(a2);
+    out[4] = d0;
+    out[5] = mean_d;
+    out[6] = F(loss_fold)(d2);
 }
 
 static double F(largest_of)(size_t n, const REAL *a, const REAL *b)

@@ -98,7 +98,7 @@ static const fa_loss_info fa_losses[FA_NLOSSES] = {
 #endif
 
 /* What moments.h computes in the loss's place, and how many doubles a block of moments gives. */
-enum { FA_MOMENTS = FA_NLOSSES, FA_LARGEST, FA_MOMENTS_SIZE = 5 };
+enum { FA_MOMENTS = FA_NLOSSES, FA_LARGEST, FA_MOMENTS_SIZE = 7 };
 
 /* A loss is summed in blocks of this many elements of one column. */
 #define FA_LOSS_BLOCK 2048
