@@ -124,8 +124,8 @@ def log_softmax(
     Examples
     --------
     >>> import numpy as np, fastact
-    >>> fastact.log_softmax(np.float32([16.94, 0.0]))
-    array([-4.3959346e-08, -1.6940001e+01], dtype=float32)
+    >>> print(f"{fastact.log_softmax(np.float32([16.94, 0.0]))[0]:.3g}")
+    -4.4e-08
     """
     if where is None:
         y = rows_fast(_LOG_SOFTMAX, x, None, axis, temperature, out)

@@ -52,7 +52,7 @@ enum fa_rows_id {
 };
 
 enum {
-    FA_BLOCK_BYTES = 2048,       /* what is summed in REAL */
+    FA_BLOCK_BYTES = 1024,       /* what is summed in REAL */
     FA_CHUNKS = 64,              /* parts of a long row, at most; units of a row split over threads */
     FA_UNIT_ROWS = 16,           /* rows in a unit, at most */
     FA_UNIT_BYTES = 16384,       /* a unit's rows together: in and out stay in L1 between the phases */
@@ -73,7 +73,7 @@ static inline size_t fa_rows_units(size_t outer, size_t cols, size_t inner, size
     return (outer + rows - 1) / rows;
 }
 
-/* A row is cut into chunks of this many blocks of 2048 bytes. */
+/* A row is cut into chunks of this many blocks of FA_BLOCK_BYTES. */
 static inline size_t fa_chunk_length(size_t cols, size_t itemsize)
 {
     const size_t block = FA_BLOCK_BYTES / itemsize, most = FA_CHUNKS * block;

@@ -89,7 +89,7 @@ FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n, size_t chunk
     double total = 0.0, low = 0.0;
     REAL abuf[SPAN], bbuf[SPAN];
     for (size_t c = 0; c < n; c += chunk) {
-        F(lanes) sum = {{0}, {0}};
+        double sum = 0.0, err = 0.0;
         const size_t stop = n - c < chunk ? n : c + chunk;
         for (size_t block = c; block < stop; block += BLOCK) {
             const size_t end = stop - block < BLOCK ? stop : block + BLOCK;
@@ -103,9 +103,9 @@ FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n, size_t chunk
                 if (b) F(padded)(bbuf, b + i, NULL, end - i, C(0.0));
                 LANE(SPAN) acc[j] = b ? FMA(abuf[j], bbuf[j], acc[j]) : acc[j] + abuf[j];
             }
-            F(add_block)(&sum, acc);
+            fa_add(&sum, &err, F(fold)(acc));
         }
-        fa_add(&total, &low, F(fold)(&sum));
+        fa_add(&total, &low, sum + err);
     }
     return total + low;
 }

@@ -53,7 +53,6 @@ static void F(dense_sums)(const fa_xent_job *job, size_t row, REAL m, F(temperat
     REAL a[SPAN], buf[SPAN];
     sums[0] = sums[1] = 0.0;
     for (size_t c = 0; c < n; c += chunk) {
-        F(lanes) sum_a = {{0}, {0}}, sum_ad = {{0}, {0}};
         const size_t stop = n - c < chunk ? n : c + chunk;
         for (size_t block = c; block < stop; block += BLOCK) {
             const size_t end = stop - block < BLOCK ? stop : block + BLOCK;
@@ -69,11 +68,9 @@ static void F(dense_sums)(const fa_xent_job *job, size_t row, REAL m, F(temperat
                     acc_ad[j] += a[j] == C(0.0) ? C(0.0) : ad;
                 }
             }
-            F(add_block)(&sum_a, acc_a);
-            F(add_block)(&sum_ad, acc_ad);
+            fa_add(&sums[0], &low[0], F(fold)(acc_a));
+            fa_add(&sums[1], &low[1], F(fold)(acc_ad));
         }
-        fa_add(&sums[0], &low[0], F(fold)(&sum_a));
-        fa_add(&sums[1], &low[1], F(fold)(&sum_ad));
     }
     sums[0] += low[0];
     sums[1] += low[1];

@@ -1,0 +1,220 @@
+"""Softmax, log-softmax, log-sum-exp and their gradients: accuracy, limits, layouts, the same bits however they are run."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import fastact
+from fastact import _kernels, ufuncs
+
+LENGTHS = [*range(1, 101), 127, 128, 129, 255, 256, 257, 511, 513, 1000, 1025, 4097, 16384, 16385, 40001]
+SPLIT = 200_003                     # classes of a row that is long enough to be cut over threads
+
+
+def rows_of(n: int, dtype: np.dtype, count: int = 3, spread: float = 3.0) -> np.ndarray:
+    rng = np.random.default_rng(n)
+    x = (rng.standard_normal((count, n)) * spread).astype(dtype)
+    x[0] = 0.3                      # all equal
+    x[1] = 0
+    x[1, n // 2] = 17               # one class dominates
+    return x
+
+
+def exact(x: np.ndarray, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """softmax, log_softmax, logsumexp and (x - max)/T of the last axis, in extended precision."""
+    x = x.astype(np.longdouble)
+    top = x.max(-1, keepdims=True)
+    d = (x - top) / np.longdouble(temperature)
+    e = np.exp(d)
+    others = e.copy()
+    np.put_along_axis(others, x.argmax(-1)[..., None], 0, -1)
+    lse = np.log1p(others.sum(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True), d - lse, (top + lse)[..., 0], d
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_accuracy_at_every_length(n: int, dtype: np.dtype, isa: str) -> None:
+    eps = np.finfo(dtype).eps
+    slack = 2 if isa == "baseline" else 1                       # without FMA
+    for temperature in (1.0, 0.7):
+        x = rows_of(n, dtype)
+        p, log_p, lse, d = exact(x, temperature)
+        y = fastact.softmax(x, temperature=temperature)
+        normal = p > 2 * np.finfo(dtype).tiny
+        assert (np.abs(y - p) <= slack * (4 + 0.5 * np.abs(d)) * eps * p)[normal].all()
+        assert np.abs(y.sum(-1, dtype=np.longdouble) - 1).max() <= 4 * eps
+        log_y = fastact.log_softmax(x, temperature=temperature)
+        dominated = d == 0                                      # relative, up to the rounding of x - max
+        within = np.abs(log_y - log_p) <= slack * 4 * eps * np.maximum(np.abs(d), np.abs(log_p))
+        assert (within | dominated).all()
+        assert np.allclose(log_y[dominated].astype(float), log_p[dominated].astype(float), rtol=40 * eps, atol=0)
+        if temperature == 1.0:
+            bound = 4 * eps * np.maximum(np.abs(lse), np.abs(x).max(-1))
+            assert (np.abs(fastact.logsumexp(x) - lse) <= bound).all()
+
+
+def test_relative_accuracy_when_one_class_dominates() -> None:
+    y = fastact.log_softmax(np.float32([16.94, 0]))
+    assert np.isclose(y[0], -np.log1p(np.exp(-np.float64(np.float32(16.94)))), rtol=4 * np.finfo(np.float32).eps, atol=0)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+@pytest.mark.parametrize("n", [5, 10, 64, 100, 1000, 16385, SPLIT])
+def test_same_bits_for_any_threads_alone_or_in_a_batch(name: str, n: int, dtype: np.dtype) -> None:
+    function = getattr(fastact, name)
+    x = rows_of(n, dtype, 3 if n == SPLIT else 37)
+    results = []
+    for threads in (1, 2, 3, 7):
+        with fastact.threads(threads):
+            results.append(function(x))
+    results.append(np.array([function(row) for row in x]))
+    raw = np.empty(x.size + 16, dtype)[3 : 3 + x.size].reshape(x.shape)     # another alignment
+    raw[...] = x
+    results.append(function(raw))
+    for other in results[1:]:
+        assert np.array_equal(results[0], other)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_avx2_and_avx512_agree(name: str, dtype: np.dtype) -> None:
+    if not {"avx2", "avx512"} <= set(_kernels.available_isas()):
+        pytest.skip("this machine does not run both")
+    before = _kernels.current_isa()
+    try:
+        for n in (*range(1, 70), 1000, 50257):
+            x, got = rows_of(n, dtype), []
+            for isa in ("avx2", "avx512"):
+                _kernels.use_isa(isa)
+                got.append(getattr(fastact, name)(x))
+            assert np.array_equal(*got)
+    finally:
+        _kernels.use_isa(before)
+
+
+def test_limits(dtype: np.dtype, isa: str) -> None:
+    inf, nan = np.inf, np.nan
+    x = np.array([[-inf, -inf, -inf], [inf, 0, 1], [nan, 0, 1], [-inf, 0, -inf], [0, 1, nan], [inf, nan, 0]], dtype)
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        y, log_y, lse = fastact.softmax(x), fastact.log_softmax(x), fastact.logsumexp(x)
+    for row in (0, 1, 2, 4, 5):
+        assert np.isnan(y[row]).all() and np.isnan(log_y[row]).all()
+    assert y[3].tolist() == [0, 1, 0] and log_y[3].tolist() == [-inf, 0, -inf]
+    assert np.array_equal(lse, np.array([-inf, inf, nan, 0, nan, nan], dtype), equal_nan=True)
+
+
+def test_underflow_is_exactly_zero(dtype: np.dtype) -> None:
+    assert fastact.softmax(np.array([0, -2000], dtype)).tolist() == [1, 0]
+
+
+def test_empty() -> None:
+    assert fastact.softmax(np.empty((3, 0))).shape == (3, 0)
+    assert fastact.logsumexp(np.empty((3, 0))).tolist() == [-np.inf] * 3
+    assert fastact.softmax(np.empty((0, 3))).shape == (0, 3)
+    assert fastact.logsumexp(np.empty((0, 3))).shape == (0,)
+
+
+def test_masked_classes(dtype: np.dtype, isa: str) -> None:
+    x = rows_of(70, dtype, 9)
+    keep = np.random.default_rng(1).random(x.shape) < 0.5
+    keep[4] = False
+    dirty = np.where(keep, x, np.nan).astype(dtype)
+    dirty[0, ~keep[0]] = np.inf
+    plain = np.where(keep, x, -np.inf).astype(dtype)
+    y, log_y = fastact.softmax(dirty, where=keep), fastact.log_softmax(dirty, where=keep)
+    counts = keep.any(-1)
+    assert np.array_equal(y[counts], fastact.softmax(plain[counts]))
+    assert np.array_equal(log_y[counts], fastact.log_softmax(plain[counts]))
+    assert (y[4] == 0).all() and (log_y[4] == -np.inf).all()
+    assert fastact.logsumexp(dirty, where=keep)[4] == -np.inf
+    row = fastact.softmax(x, where=keep[0])                     # broadcast
+    assert np.array_equal(row, fastact.softmax(x, where=np.tile(keep[0], (9, 1))))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -2, (0, 1), (1, 2), (0, 2), (2, 0), None, ()])
+@pytest.mark.parametrize("order", ["C", "F", "strided"])
+def test_axes_and_layouts(axis: object, order: str, dtype: np.dtype) -> None:
+    base = rows_of(20, dtype, 42).reshape(6, 7, 20)
+    x = {"C": base, "F": np.asfortranarray(base), "strided": base[::-2, :, ::3]}[order]
+    axes = tuple(range(3)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    e = np.exp(x.astype(np.longdouble) - x.max(axes, keepdims=True, initial=-np.inf))
+    total = e.sum(axes, keepdims=True)
+    assert np.allclose(fastact.softmax(x, axis=axis), e / total, rtol=30 * np.finfo(dtype).eps, atol=0)
+    lse = fastact.logsumexp(x, axis=axis, keepdims=True)
+    assert np.allclose(lse, np.log(total) + x.max(axes, keepdims=True), rtol=1e-6)
+    assert np.array_equal(fastact.logsumexp(x, axis=axis), lse.squeeze(axes))
+    out = x.copy(order="K")
+    assert fastact.softmax(out, axis=axis, out=out) is out
+    assert np.array_equal(out, fastact.softmax(x, axis=axis))
+
+
+def test_gufuncs(dtype: np.dtype) -> None:
+    x = rows_of(33, dtype, 12).reshape(3, 4, 33)
+    for view in (x, x[::-1], x[:, ::2], x[..., ::-1], x[..., ::2], np.broadcast_to(x[:1], x.shape)):
+        plain = np.ascontiguousarray(view)
+        assert np.array_equal(ufuncs.softmax(view), fastact.softmax(plain))
+        assert np.array_equal(ufuncs.logsumexp(view), fastact.logsumexp(plain))
+        y = fastact.softmax(plain)
+        assert np.array_equal(ufuncs.softmax_grad(view, y), fastact.softmax_grad(plain, y))
+    half = x.astype(np.float16)
+    assert ufuncs.softmax(half).dtype == np.float16 == fastact.softmax(half).dtype
+    assert np.array_equal(ufuncs.softmax(half), fastact.softmax(half))
+    again = x[..., ::2].copy()
+    ufuncs.softmax(again, out=again)
+    assert np.array_equal(again, fastact.softmax(x[..., ::2]))
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_gradients_are_the_derivatives(name: str, temperature: float) -> None:
+    rng = np.random.default_rng(3)
+    x, dy, v = rng.standard_normal((3, 4, 9))
+    function, gradient = getattr(fastact, name), getattr(fastact, f"{name}_grad")
+    dx = gradient(dy, function(x, temperature=temperature), temperature=temperature)
+    step = 1e-6
+    change = function(x + step * v, temperature=temperature) - function(x - step * v, temperature=temperature)
+    assert np.isclose((dx * v).sum(), (dy * change).sum() / (2 * step), rtol=1e-6)
+    for target in ("dy", "y"):
+        a, y = dy.copy(), function(x, temperature=temperature)
+        out = a if target == "dy" else y
+        gradient(a, y, temperature=temperature, out=out)
+        assert np.array_equal(out, dx)
+
+
+def test_scalars_and_lists() -> None:
+    assert isinstance(fastact.logsumexp([1.0, 2.0]), np.float64)
+    assert fastact.softmax(5.0, axis=None) == 1.0
+    assert fastact.softmax(np.arange(3)).dtype == np.float64
+    assert fastact.softmax(np.arange(3, dtype=np.int8)).dtype == np.float16
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "arguments"),
+    [
+        (TypeError, "softmax: x has dtype complex128", {"x": np.ones(3, complex)}),
+        (ValueError, "softmax: temperature is 0", {"temperature": 0}),
+        (ValueError, "softmax: temperature is nan", {"temperature": np.nan}),
+        (TypeError, "softmax: temperature is of type str", {"temperature": "1"}),
+        (np.exceptions.AxisError, "softmax: axis is 2", {"axis": 2}),
+        (TypeError, "softmax: axis is 0.5", {"axis": 0.5}),
+        (ValueError, "softmax: axis is .0, -2., expected no axis twice", {"axis": (0, -2)}),
+        (TypeError, "softmax: where has dtype int64", {"where": np.ones((2, 3), np.int64)}),
+        (ValueError, r"softmax: where has shape \(4,\)", {"where": np.ones(4, bool)}),
+        (ValueError, r"softmax: out has shape \(3,\)", {"out": np.empty(3)}),
+        (TypeError, "softmax: out has dtype float32", {"out": np.empty((2, 3), np.float32)}),
+    ],
+)
+def test_bad_arguments(error: type[Exception], text: str, arguments: dict) -> None:
+    with pytest.raises(error, match=text):
+        fastact.softmax(**{"x": np.ones((2, 3))} | arguments)
+
+
+def test_read_only_out_is_refused_and_untouched() -> None:
+    out = np.full(3, 7.0)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="softmax: out is read-only"):
+        fastact.softmax(np.ones(3), out=out)
+    assert (out == 7).all()
