@@ -12,10 +12,15 @@ from __future__ import annotations
 import argparse
 
 import shown_activations
+import shown_classification
+import shown_regression
 from book import HERE, Book, write_numbers
 from threadpoolctl import threadpool_limits
 
-PAGES = {"activations.md": shown_activations}
+PAGES = {
+    "activations.md": (shown_activations,),
+    "losses.md": (shown_classification, shown_regression),
+}
 
 
 def main() -> None:
@@ -23,10 +28,11 @@ def main() -> None:
     parser.add_argument("--time", action="store_true", help="measure the costs instead (needs a quiet machine)")
     options = parser.parse_args()
     threadpool_limits(1, "blas")  # the matrix products are small
-    for page, shown in PAGES.items():
+    for page, modules in PAGES.items():
         book = Book(None if options.time else HERE / "pictures")
-        for point in (shown.costs,) if options.time else shown.POINTS:
-            point(book)
+        for shown in modules:
+            for point in getattr(shown, "MEASUREMENTS", ()) if options.time else shown.POINTS:
+                point(book)
         for name, value in book.facts.items():
             print(f"{page[:-3]:>12}  {name:<26}{value}")
         write_numbers(HERE / page, book.facts)

@@ -300,3 +300,6 @@ def costs(book: Book) -> None:
     for name in ("sigmoid", "elu"):
         ratio = float(book.facts[f"ns_{name}_forward"]) / float(book.facts["ns_relu_forward"])
         book.note(f"ratio_{name}", ratio, ".1f")
+
+
+MEASUREMENTS = [costs]

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = {"activations.md": "shown_activations"}
+PAGES = {"activations.md": ["shown_activations"], "losses.md": ["shown_classification", "shown_regression"]}
 
 
 @pytest.fixture
@@ -22,21 +22,23 @@ def docs(monkeypatch):
 @pytest.mark.parametrize("page", PAGES)
 def test_the_quoted_numbers(page, docs):
     """To the last digit where there is a formula; a training may go another way on another BLAS."""
-    shown = importlib.import_module(PAGES[page])
+    modules = [importlib.import_module(name) for name in PAGES[page]]
     quoted = docs.quoted(DOCS / page)
     wrong = []
-    for point in shown.POINTS:
+    points = [(module, point) for module in modules for point in module.POINTS]
+    for module, point in points:
         book = docs.Book()
         point(book)
         for name, value in book.facts.items():
             if name not in quoted:
                 continue
-            trained = point in shown.TRAINED
+            trained = point in module.TRAINED
             close = {"rel": 0.15 if trained else 1e-12, "abs": 5 if trained and value.isdigit() else 0}
             if float(quoted.pop(name).replace(",", "")) != pytest.approx(float(value.replace(",", "")), **close):
                 wrong.append(f"{name}: computed {value}")
     assert not wrong
-    assert not [name for name in quoted if not name.startswith(shown.MEASURED)], "quoted but not computed"
+    measured = tuple(start for module in modules for start in getattr(module, "MEASURED", ()))
+    assert not [name for name in quoted if not name.startswith(measured)], "quoted but not computed"
 
 
 @pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")]), ids=lambda page: page.name)
@@ -45,3 +47,10 @@ def test_pictures_and_links_exist(page):
     for link in links:
         if not link.startswith(("http", "#")):
             assert (page.parent / link.split("#")[0]).exists(), link
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *(DOCS / page for page in PAGES)], ids=lambda page: page.name)
+def test_the_examples_run(page):
+    names = {}
+    for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        exec(code, names)

@@ -1,0 +1,146 @@
+"""The pictures and numbers of the classification part of losses.md, in the page's order."""
+
+from __future__ import annotations
+
+import numpy as np
+from book import Book, raw_digits
+
+import fastact
+from fastact._plain import Array
+from fastact._plot import BLUE, DASHES, GREEN, ORANGE, panels
+
+
+def zero_one(book: Book) -> None:
+    """The 0-1 loss beside two losses that can be trained, over the margin of the right class."""
+    pred, target = np.array([3, 1, 4, 1]), np.array([3, 1, 4, 5])
+    book.note("zero_one", fastact.zero_one_loss(pred, target))
+    if not book.pictures:
+        return
+    margin = np.linspace(-3, 3, 1201)
+    scores = np.stack([margin, np.zeros_like(margin)], axis=1)
+    labels = np.zeros(len(margin), int)
+    wrong = fastact.zero_one_loss(scores, labels, reduction="none").astype(float)
+    wrong[np.flatnonzero(np.diff(wrong))] = np.nan
+    figure, axes = panels(1, 1, 5.6, 3.3)
+    ax = axes[0, 0]
+    ax.plot(margin, wrong, color=ORANGE, linewidth=2.4, label="0-1 loss: flat, so its slope says nothing")
+    softmax_loss = fastact.cross_entropy(scores, labels, reduction="none")
+    ax.plot(margin, softmax_loss, color=BLUE, linewidth=2.2, linestyle=DASHES, label="softmax loss")
+    hinge = fastact.hinge_loss(margin, np.ones_like(margin), reduction="none")
+    ax.plot(margin, hinge, color=GREEN, linewidth=2, linestyle=":", label="hinge loss")
+    ax.set(xlabel="score of the right class - score of the other", title="two classes", ylim=(-0.1, 4.2))
+    ax.legend(fontsize=9)
+    book.save(figure, "zero_one")
+
+
+def information(book: Book) -> None:
+    """-log p falls in p and adds up over independent events; entropy; cross-entropy of two distributions."""
+    for name, p in (("half", 0.5), ("quarter", 0.25), ("eighth", 0.125)):
+        book.note(f"information_{name}", surprise(p), ".3f")
+    coin = np.array([0.5, 0.5])
+    book.note("entropy_coin", fastact.cross_entropy(np.log(coin), coin), ".3f")
+    p = np.array([0.7, 0.3])
+    entropy = fastact.cross_entropy(np.log(p), p)  # of a distribution with itself
+    book.note("entropy_07", entropy, ".3f")
+    q = np.linspace(0.02, 0.98, 481)
+    crossed = fastact.cross_entropy(np.log(np.stack([q, 1 - q], axis=1)), np.tile(p, (len(q), 1)), reduction="none")
+    book.note("cross_entropy_least_at", q[crossed.argmin()], ".3g")
+    book.note("cross_entropy_least", crossed.min(), ".3f")
+    if not book.pictures:
+        return
+    figure, axes = panels(1, 2, 4.6, 3.3)
+    x = np.linspace(0.005, 1, 400)
+    axes[0, 0].plot(x[:-1], [surprise(v) for v in x[:-1]], color=BLUE, linewidth=2.2)
+    axes[0, 0].set(title="information of an event, -log p", xlabel="p", ylim=(-0.1, 5.5))
+    axes[0, 1].plot(q, crossed, color=BLUE, linewidth=2.2, label="cross-entropy of (0.7, 0.3) and (q, 1 - q)")
+    axes[0, 1].axhline(entropy, color=ORANGE, linestyle=DASHES, label="entropy of (0.7, 0.3)")
+    axes[0, 1].set(title="least where q = p", xlabel="q", ylim=(0, 3.4))
+    axes[0, 1].legend(fontsize=9, loc="upper right")
+    book.save(figure, "entropy")
+
+
+def surprise(p: float) -> float:
+    """-log p, as the cross-entropy of (p, 1 - p) when the first happened."""
+    return float(fastact.cross_entropy(np.log(np.array([p, 1 - p])), np.array([1.0, 0.0])))
+
+
+def worked(book: Book) -> None:
+    """The worked examples: -log 0.9, and a batch of two."""
+    book.note("two_classes", surprise(0.9), ".4f")
+    scores, labels = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])
+    p = fastact.softmax(scores)
+    losses = fastact.cross_entropy(scores, labels, reduction="none")
+    for row, (letter, label) in enumerate(zip("ab", labels, strict=True)):
+        book.note(f"batch_p_{letter}", p[row, label], ".4f")
+        book.note(f"batch_loss_{letter}", losses[row], ".4f")
+    loss, gradient = fastact.cross_entropy_with_grad(scores, labels)
+    book.note("batch_loss", loss, ".4f")
+    for (row, column), value in np.ndenumerate(gradient):
+        book.note(f"batch_gradient_{row}{column}", value, ".4f")
+    wrong = np.exp(scores[0]) / np.exp(scores[0].sum())
+    book.note("wrong_sum", wrong.sum(), ".4f")
+
+
+def linear_form(book: Book) -> None:
+    """softmax, cross-entropy and a linear layer, step by step and in one; softmax regression on the digits."""
+    x, test, target, test_target = raw_digits()
+    rng = np.random.default_rng(0)
+    weight, bias = 0.1 * rng.normal(size=(10, 64)).astype(np.float32), np.zeros(10, np.float32)
+    steps = -np.log(fastact.softmax(x @ weight.T + bias)[np.arange(len(x)), target]).mean()
+    book.note("chain_steps", steps, ".5f")
+    book.note("chain_cross_entropy", fastact.cross_entropy(x @ weight.T + bias, target), ".5f")
+    for _ in range(500):
+        _, dz = fastact.cross_entropy_with_grad(x @ weight.T + bias, target)
+        weight, bias = weight - 0.5 * dz.T @ x, bias - 0.5 * dz.sum(axis=0)
+    scores = test @ weight.T + bias
+    book.note("softmax_regression", 100 * (1 - fastact.zero_one_loss(scores, test_target)), ".0f")
+
+
+def pixels(book: Book) -> None:
+    """Segmentation: a class for each pixel, the classes along axis 1."""
+    rng = np.random.default_rng(0)
+    scores, labels = rng.normal(size=(2, 21, 32, 32)), rng.integers(0, 21, (2, 32, 32))
+    book.note("pixels", fastact.cross_entropy(scores, labels, axis=1), ".4f")
+    book.note("pixels_last", fastact.cross_entropy(np.moveaxis(scores, 1, -1), labels), ".4f")
+
+
+def two_clouds(weight: Array | None) -> tuple[Array, Array, Array, Array]:
+    """A border between 400 points of one class and 20 of another, by softmax regression with class weights."""
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.normal(size=(400, 2)), rng.normal(size=(20, 2)) + np.array([2.0, 1.0])])
+    target = np.repeat([0, 1], [400, 20])
+    theta, bias = np.zeros((2, 2)), np.zeros(2)
+    for _ in range(2000):
+        _, dz = fastact.cross_entropy_with_grad(x @ theta.T + bias, target, weight=weight)
+        theta, bias = theta - 0.5 * dz.T @ x, bias - 0.5 * dz.sum(axis=0)
+    return x, target, theta, bias
+
+
+def weighted(book: Book) -> None:
+    """Class weights move the border towards the common class."""
+    runs = {"plain": two_clouds(None), "weighted": two_clouds(np.array([1.0, 20.0]))}
+    for name, (x, target, theta, bias) in runs.items():
+        chosen = (x @ theta.T + bias).argmax(axis=1)
+        for label, word in ((0, "common"), (1, "rare")):
+            book.note(f"{name}_{word}", 100 * (chosen == label)[target == label].mean(), ".0f")
+    if not book.pictures:
+        return
+    figure, axes = panels(1, 2, 4.4, 3.4, sharex=True, sharey=True)
+    titles = {"plain": "no weights", "weighted": "weight 20 on the rare class"}
+    for ax, (name, (x, target, theta, bias)) in zip(axes[0], runs.items(), strict=True):
+        ax.scatter(*x[target == 0].T, s=8, color=BLUE, marker="o", label="400 of the common class")
+        ax.scatter(*x[target == 1].T, s=22, color=ORANGE, marker="^", label="20 of the rare class")
+        normal, offset = theta[1] - theta[0], bias[1] - bias[0]
+        across = np.array([-4.0, 5.0])
+        ax.plot(across, -(normal[0] * across + offset) / normal[1], color="black", linewidth=1.6, label="border")
+        ax.set(
+            title=f"{titles[name]}: finds {book.facts[f'{name}_rare']} % of the rare",
+            xlim=(-3.4, 4.4),
+            ylim=(-3.5, 3.8),
+        )
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    book.save(figure, "weighted")
+
+
+POINTS = [zero_one, information, worked, linear_form, pixels, weighted]
+TRAINED = [weighted]
