@@ -86,6 +86,7 @@ def test_bad_out(op: Op) -> None:
         ((*outputs(op, (4, 5)), np.empty((4, 5))), ValueError),
     ]
     if op.outputs == 1:
+        cases += [(out[0], error) for out, error in cases if len(out) == 1]         # not in a tuple: the fast door
         cases += [([[0.0]], TypeError), ("out", TypeError), (3.0, TypeError)]
     else:
         cases += [(np.empty((4, 5), np.float32), TypeError), ((np.empty((4, 5), np.float32),), ValueError)]
