@@ -12,14 +12,15 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastact._dispatch import UfuncOptions, as_floats, check_out
+from fastact._dispatch import UfuncOptions, as_floats, check_choice, check_out
 from fastact._docs import vjp
 from fastact._kernels import MAP_ID, apply, in_default_modes, plain_prelu_grad
 
 __all__ = [
-    "celu_grad", "elu_grad", "hard_shrink_grad", "hard_sigmoid_grad", "hard_swish_grad", "hard_tanh_grad",
+    "celu_grad", "elu_grad", "gelu_grad", "hard_shrink_grad", "hard_sigmoid_grad", "hard_swish_grad", "hard_tanh_grad",
     "leaky_relu_grad", "log_sigmoid_grad", "mish_grad", "prelu_grad", "relu6_grad", "relu_grad", "selu_grad",
     "sigmoid_grad", "silu_grad", "soft_shrink_grad", "softplus_grad", "softsign_grad", "squareplus_grad", "tanh_grad",
+    "tanh_shrink_grad",
 ]
 
 _RELU = MAP_ID["relu_grad"]
@@ -436,3 +437,38 @@ def mish_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unp
     array([0.6, 1. ])
     """
     return apply(_MISH, (dy, x), out, options)
+
+
+_GELU = {"none": MAP_ID["gelu_grad"], "tanh": MAP_ID["gelu_tanh_grad"]}
+
+
+@vjp
+def gelu_grad(
+    dy: ArrayLike, x: ArrayLike, /, *, approximate: str = "none", out: Any = None, **options: Unpack[UfuncOptions]
+) -> Any:
+    """Gradient of `gelu`: ``dy * (Phi(x) + x * phi(x))``, or the derivative of its tanh form.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.gelu_grad(np.array([1.0, 1.0]), np.array([0.0, np.inf]))
+    array([0.5, 1. ])
+    """
+    check_choice("gelu_grad", "approximate", approximate, ("none", "tanh"))
+    return apply(_GELU[approximate], (dy, x), out, options)
+
+
+_TANH_SHRINK = MAP_ID["tanh_shrink_grad"]
+
+
+@vjp
+def tanh_shrink_grad(dy: ArrayLike, x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gradient of `tanh_shrink`: ``dy * tanh(x)**2``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.tanh_shrink_grad(np.array([1.0, 1.0]), np.array([0.0, np.inf]))
+    array([0., 1.])
+    """
+    return apply(_TANH_SHRINK, (dy, x), out, options)

@@ -6,10 +6,12 @@ from typing import Any, Unpack
 
 from numpy.typing import ArrayLike
 
-from fastact._dispatch import UfuncOptions
+from fastact._dispatch import UfuncOptions, check_choice
 from fastact._kernels import MAP_ID, apply
 
-__all__ = ["log_sigmoid", "mish", "sigmoid", "silu", "softplus", "softsign", "squareplus", "tanh"]
+__all__ = [
+    "gelu", "log_sigmoid", "mish", "sigmoid", "silu", "softplus", "softsign", "squareplus", "tanh", "tanh_shrink",
+]
 
 _SIGMOID = MAP_ID["sigmoid"]
 
@@ -295,3 +297,81 @@ def mish(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
     array([-0.30340146,  0.        ,  0.86509839])
     """
     return apply(_MISH, (x,), out, options)
+
+
+_GELU = {"none": MAP_ID["gelu"], "tanh": MAP_ID["gelu_tanh"]}
+
+
+def gelu(x: ArrayLike, /, *, approximate: str = "none", out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Gaussian error linear unit: ``x * Phi(x)``, Phi the normal distribution function.
+
+    Parameters
+    ----------
+    x : array_like
+        Input, any shape.
+    approximate : {"none", "tanh"}
+        "tanh" computes ``0.5 * x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3)))`` instead.
+    out, **options
+        As in `relu`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Shape and dtype of `x`, at least -0.17.
+
+    Raises
+    ------
+    ValueError
+        If `approximate` is another word.
+
+    Notes
+    -----
+    gelu(inf) is inf, gelu(-inf) is 0. Accurate in the negative tail, where x * (1 + erf(x/sqrt(2))) cancels.
+
+    References
+    ----------
+    Hendrycks and Gimpel, 2016, https://arxiv.org/abs/1606.08415.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.gelu(np.array([-1.0, 0.0, 1.0]))
+    array([-0.15865525,  0.        ,  0.84134475])
+    """
+    check_choice("gelu", "approximate", approximate, ("none", "tanh"))
+    return apply(_GELU[approximate], (x,), out, options)
+
+
+_TANH_SHRINK = MAP_ID["tanh_shrink"]
+
+
+def tanh_shrink(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+    """Tanh shrinkage: ``x - tanh(x)``.
+
+    Parameters
+    ----------
+    x : array_like
+        Input, any shape.
+    out, **options
+        As in `relu`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Shape and dtype of `x`.
+
+    Notes
+    -----
+    Odd: tanh_shrink(-0.0) is -0.0, tanh_shrink(+-inf) is +-inf. Accurate near 0, where x - tanh(x) cancels.
+
+    References
+    ----------
+    PyTorch's ``Tanhshrink``; shrinkage: Donoho, "De-noising by soft-thresholding", IEEE Trans. Inf. Theory 41, 1995.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.tanh_shrink(np.array([-1.0, 0.0, 1.0]))
+    array([-0.23840584,  0.        ,  0.23840584])
+    """
+    return apply(_TANH_SHRINK, (x,), out, options)

@@ -60,7 +60,7 @@ static inline REAL F(sigmoid_d)(REAL y) { return y * (C(1.0) - y); }
 /* sigmoid'(x) = s(1 - s), s = sigmoid(-|x|): never 1 - s of an s near 1. */
 static inline REAL F(sigmoid_dx)(REAL x)
 {
-    const REAL q = C(1.0) / F(one_plus_exp)(F(at_most)(F(abs)(x), LIMIT(tail_hi)));
+    const REAL q = C(1.0) / F(one_plus_exp)(F(at_most)(F(abs)(x), LIMIT(tail_hi)), C(-0.0));
     return q * (C(1.0) - q * TAIL_SCALE) * TAIL_SCALE;
 }
 
@@ -143,13 +143,13 @@ static inline REAL F(squareplus_d)(REAL x, REAL b)
 static inline REAL F(silu)(REAL x)
 {
     const REAL a = F(at_most)(F(abs)(x), LIMIT(tail_hi));
-    return FMA(a / F(one_plus_exp)(a), -TAIL_SCALE, F(at_least)(x, LIMIT(zero)));
+    return FMA(a / F(one_plus_exp)(a, C(-0.0)), -TAIL_SCALE, F(at_least)(x, LIMIT(zero)));
 }
 /* silu'(-a) = s(1 - a + a s), s = sigmoid(-a) = q 2^-TAIL; silu'(a) = 1 - silu'(-a). */
 static inline REAL F(silu_d)(REAL x)
 {
     const REAL a = F(at_most)(F(abs)(x), LIMIT(tail_hi)), c = TAIL_SCALE;
-    const REAL q = C(1.0) / F(one_plus_exp)(a), h = q * FMA(a, q * c, C(1.0) - a);
+    const REAL q = C(1.0) / F(one_plus_exp)(a, C(-0.0)), h = q * FMA(a, q * c, C(1.0) - a);
     return FMA(h, x > C(0.0) ? -c : c, x > C(0.0) ? C(1.0) : C(0.0));
 }
 

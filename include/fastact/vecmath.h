@@ -210,17 +210,17 @@ static inline REAL F(sigmoid_of)(REAL x, REAL low)
     return c / (FMA(F(expm1_of)(F(remainder_of)(bounded, z, shift) - low), s, rest) + sum);
 }
 
-/* (1 + e^a) 2^-33 | 2^-63 for 0 <= a <= tail_hi: the denominator of silu and of the derivatives of sigmoid and silu, scaled
- * so that it stays finite as far out as those are not 0. */
+/* (1 + e^(a + low)) 2^-34 | 2^-66 for 0 <= a <= 112 | 754: the denominator of silu, of gelu by tanh and of the derivatives of
+ * these and of sigmoid, scaled so that it stays finite as far out as those are not 0. */
 #undef TAIL
 #undef TAIL_SCALE
-#define TAIL K(33, 63)
-#define TAIL_SCALE K(0x1p-33f, 0x1p-63)
-static inline REAL F(one_plus_exp)(REAL a)
+#define TAIL K(34, 66)
+#define TAIL_SCALE K(0x1p-34f, 0x1p-66)
+static inline REAL F(one_plus_exp)(REAL a, REAL low)
 {
     const REAL z = F(exponent_of)(a, -TAIL), s = F(exp2_of)(z), c = TAIL_SCALE;
     const REAL sum = s + c, rest = c - (sum - s);    /* s >= c: sum + rest is s + c */
-    return FMA(F(expm1_of)(F(remainder_of)(a, z, -TAIL)), s, rest) + sum;
+    return FMA(F(expm1_of)(F(remainder_of)(a, z, -TAIL) + low), s, rest) + sum;
 }
 
 /* tanh x. Max error 2.50 | 2.57 ULP (FMA). With x = n ln2/2 + u, t = tanh u, s = 2^n: tanh x = (t(s + 1) + (s - 1))/(t(s - 1) + (s + 1)):

@@ -1,0 +1,55 @@
+"""Every map within its declared bound: on each ISA strided over the bit patterns, and against mpmath itself."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import numpy as np
+import pytest
+import ulp
+from reference import CROSSING_BOUND, ROWS, exactly
+
+from fastact import _kernels
+
+NAMES = [op["name"] for op in _kernels.MAPS]
+ISAS = _kernels.available_isas()
+
+
+def test_every_map_has_a_row() -> None:
+    assert set(ROWS) == set(NAMES)
+
+
+def check(name: str, dtype: str, **how: int) -> None:
+    row = ROWS[name]
+    for isa, error in ulp.measure(name, dtype, ISAS, **how).items():
+        assert not error.wrong, f"{name} {dtype} {isa}: wrong limit or sign at {error.wrong_at!r}"
+        assert error.count > 1000
+        assert error.max <= row.bounds.of(dtype, isa), f"{name} {dtype} {isa}: {error.max} ULP at {error.at!r}"
+        assert error.crossing_max <= CROSSING_BOUND + 1, f"{name} {dtype} {isa}: {error.crossing_max} at the crossing"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NAMES)
+def test_strided(name: str, dtype: str) -> None:
+    check(name, dtype, stride=50021, samples=30000)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NAMES)
+def test_exhaustive(name: str, dtype: str) -> None:
+    check(name, dtype, stride=1, samples=10**8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_against_mpmath(name: str) -> None:
+    """The references of ulp.c could share a slip with the kernels; the definition in mpmath does not."""
+    row, rng = ROWS[name], np.random.default_rng(0)
+    params = ulp.parameters(row, np.float64)
+    x = np.concatenate([rng.normal(0, 3, 40), rng.uniform(-1, 1, 10), [1e-8, -1e-8, 20.0, -20.0]])
+    if _kernels.MAPS[NAMES.index(name)]["saves_output"]:
+        x = np.tanh(x)
+    for value, got in zip(x, ulp.call(name, x, params), strict=True):
+        exact = exactly(row, float(value), params)
+        term = row.crossing.term if row.crossing.begin < value < row.crossing.end else 0.0
+        unit = np.spacing(max(abs(float(exact)), term, 2.0**-1022))
+        assert abs(mp.mpf(float(got)) - exact) <= row.bounds.f64_baseline * unit, (value, got, float(exact))
