@@ -146,6 +146,39 @@ def hard_values(n: int, dtype: Any, seed: int = 0) -> np.ndarray:
     return x
 
 
+BINARY = ("binary_", "sigmoid_")            # losses of independent probabilities: targets have the shape of the scores
+
+
+def arguments_of(function: Any, dtype: Any, n: int = 6, classes: int = 37) -> list[np.ndarray]:
+    """Arguments for the parameters without a default, by the names that the contract gives them."""
+    rng = np.random.default_rng(9)
+    name = function.__name__
+    values = (rng.normal(0, 5, (n, classes)) * np.where(rng.random((n, classes)) < 0.1, 1e-39, 1)).astype(dtype)
+    probabilities = fastact.softmax(values)
+    known = {
+        "logits": values, "student_logits": values, "teacher_logits": values[::-1].copy(), "pred": values, "x": values,
+        "scores": values, "log_probs": np.log(probabilities), "probs": probabilities, "p": probabilities,
+        "q": probabilities[::-1].copy(), "y": probabilities,
+        "linear_weight": rng.normal(0, 1, (5, classes)).astype(dtype),
+        "dy": rng.normal(0, 1, (n, classes)).astype(dtype), "y_true": values.ravel(), "y_pred": values[::-1].ravel(),
+    }
+    required = [p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    if name.startswith(BINARY):
+        known["target"] = (values > 0).astype(dtype)
+        known["probs"] = fastact.sigmoid(values)
+    elif name.startswith("hinge"):
+        known["target"] = np.where(values > 1, 1, -1).astype(dtype)
+    elif {"logits", "log_probs", "linear_weight", "probs"} & set(required):
+        known["target"] = rng.integers(0, min(5, classes), n)
+    else:
+        known["target"] = values[::-1] + values
+    if name == "log_loss":
+        known["y_true"], known["y_proba"] = np.arange(n), fastact.softmax(values[:, :n])
+    elif name == "accuracy_score":
+        known["y_true"], known["y_pred"] = rng.integers(0, 3, n), rng.integers(0, 3, n)
+    return [known[p] for p in required]
+
+
 def tuple_of(result: Any) -> tuple[Any, ...]:
     return result if isinstance(result, tuple) else (result,)
 
