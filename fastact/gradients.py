@@ -7,7 +7,7 @@ other keywords are those of f.
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -444,7 +444,8 @@ _GELU = {"none": MAP_ID["gelu_grad"], "tanh": MAP_ID["gelu_tanh_grad"]}
 
 @vjp
 def gelu_grad(
-    dy: ArrayLike, x: ArrayLike, /, *, approximate: str = "none", out: Any = None, **options: Unpack[UfuncOptions]
+    dy: ArrayLike, x: ArrayLike, /, *, approximate: Literal["none", "tanh"] = "none", out: Any = None,
+    **options: Unpack[UfuncOptions],
 ) -> Any:
     """Gradient of `gelu`: ``dy * (Phi(x) + x * phi(x))``, or the derivative of its tanh form.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from numpy.typing import ArrayLike
 
@@ -302,7 +302,9 @@ def mish(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
 _GELU = {"none": MAP_ID["gelu"], "tanh": MAP_ID["gelu_tanh"]}
 
 
-def gelu(x: ArrayLike, /, *, approximate: str = "none", out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
+def gelu(
+    x: ArrayLike, /, *, approximate: Literal["none", "tanh"] = "none", out: Any = None, **options: Unpack[UfuncOptions]
+) -> Any:
     """Gaussian error linear unit: ``x * Phi(x)``, Phi the normal distribution function.
 
     Parameters
