@@ -75,6 +75,8 @@ def classification_loss(
     gamma = None
     if options.gamma is not None:
         gamma = check_number(name, "gamma", options.gamma, 0.0, np.inf, "a finite number >= 0")
+        if labels is None:
+            raise ValueError(f"{name}: target has shape {given.shape}, expected integer labels of shape {samples}")
     ignore = None if options.ignore_index is None else check_index(name, options.ignore_index)
     weight = sample_weight = mask = None
     if options.weight is not None:

@@ -191,7 +191,7 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
         _Pragma("omp simd reduction(+:count)") for (size_t j = 0; j < SPAN; j++) count += counts[j];
         *maxima += (double)count;
     }
-    return total + low;
+    return fa_added(total, low);
 }
 
 /* ---- a row: its chunks one after another ---- */
@@ -208,7 +208,7 @@ FA_INLINE REAL F(row_max)(const REAL *x, const uint8_t *keep, size_t n, size_t c
 
 static inline void F(row_total)(double *sum, double total, double low, double maxima)
 {
-    total += low;
+    total = fa_added(total, low);
     sum[0] = maxima > 1.0 ? total + (maxima - 1.0) : total;
     sum[1] = maxima;
 }

@@ -101,4 +101,7 @@ static inline void fa_add(double *sum, double *low, double v)
     *sum = s;
 }
 
+/* What was added: an infinite sum has no rounding error (it would be nan). */
+static inline double fa_added(double sum, double low) { return low == low ? sum + low : sum; }
+
 #endif

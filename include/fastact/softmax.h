@@ -105,9 +105,9 @@ FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n, size_t chunk
             }
             fa_add(&sum, &err, F(fold)(acc));
         }
-        fa_add(&total, &low, sum + err);
+        fa_add(&total, &low, fa_added(sum, err));
     }
-    return total + low;
+    return fa_added(total, low);
 }
 
 /* softmax: dx = y (dy - sum(dy y))/T; log-softmax: dx = (dy - exp(y) sum(dy))/T */

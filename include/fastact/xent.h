@@ -72,8 +72,8 @@ static void F(dense_sums)(const fa_xent_job *job, size_t row, REAL m, F(temperat
             fa_add(&sums[1], &low[1], F(fold)(acc_ad));
         }
     }
-    sums[0] += low[0];
-    sums[1] += low[1];
+    sums[0] = fa_added(sums[0], low[0]);
+    sums[1] = fa_added(sums[1], low[1]);
 }
 
 /* grad_c = e_c p_scale - k a_c */
@@ -277,6 +277,6 @@ ROWS(check_labels)
                         fa_add(&total, &low, job->sample_weight ? w * (double)((const REAL *)job->sample_weight)[i + j] : w);
                     }
         }
-        job->partial[unit] = total + low;
+        job->partial[unit] = fa_added(total, low);
     }
 }
