@@ -1,4 +1,4 @@
-"""Cross-entropy and focal loss: every rule of the contract, PyTorch's results, derivatives, the same bits every time."""
+"""Cross-entropy and focal loss: every rule of the contract, PyTorch, derivatives, the same bits every time."""
 
 from __future__ import annotations
 
