@@ -99,7 +99,8 @@ def explain(name: str, operands: tuple[Any, ...], error: Exception) -> NoReturn:
 
 def argument_name(name: str, position: int) -> str:
     """What the public function of this name calls operand number `position` of its ufunc."""
-    function = getattr(sys.modules["fastact"], name, None)
+    # gelu's tanh form has a ufunc of its own, but no function.
+    function = getattr(sys.modules["fastact"], name.replace("gelu_tanh", "gelu"), None)
     parameters = inspect.signature(function).parameters.values() if function else ()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY or isinstance(p.default, float)]
     return names[position] if position < len(names) else f"argument {position + 1}"

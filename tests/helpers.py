@@ -233,7 +233,7 @@ def run_python(code: str, *, timeout: float = 60, wrapper: tuple[str, ...] = (),
     """Runs `code` in a fresh interpreter that sees the same fastact, with warnings as errors."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "FASTACT_"))} | environment
     env["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-    command = [*wrapper, sys.executable, "-W", "error", "-c", code]
+    command = [*wrapper, sys.executable, "-P", "-W", "error", "-c", code]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)
     assert not check or done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
