@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
 from helpers import FORWARD, OPS, Op, assert_same_bits, each_forward, each_public, public, tuple_of
 
 import fastact
@@ -102,7 +103,6 @@ def test_the_public_function_is_the_map(op: Op) -> None:
 
 
 def test_every_map_has_its_reference_row() -> None:
-    reference = pytest.importorskip("reference")
     assert set(reference.ROWS) == {op.name for op in OPS}
     for op in OPS:
         assert len(reference.ROWS[op.name].params) == op.params

@@ -2,7 +2,6 @@
 
     python tests/ulp.py [NAME ...]                  a strided pass over float32 and 2^20 samples of float64, each ISA
     python tests/ulp.py --exhaustive [NAME ...]     all 2^32 float32 inputs and 10^8 samples of float64
-    python tests/ulp.py --table FILE [NAME ...]     also writes the rows as a table in Markdown
 
 The names, bounds and definitions are those of tests/reference.py; exit status 1 if a bound is exceeded. References:
 float64 results against long double (tests/ulp.c, compiled here with the system's compiler, itself held against mpmath
