@@ -1,4 +1,5 @@
-"""Builds the one extension: _kernels.pyx once, _core.c once per instruction set (see docs/design.md)."""
+"""Builds the one extension: _kernels.pyx once, the core files once per instruction set (see docs/design.md)."""
+import os
 import subprocess
 import sys
 import sysconfig
@@ -26,6 +27,7 @@ ISAS = {
     },
     "aarch64": {"neon": []},
 }
+CORE = ["fastact/_core_rows.c", "fastact/_core.c", "fastact/_core_losses.c"]     # the longest to compile first
 ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 OPENMP = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
@@ -39,7 +41,7 @@ def machine() -> str:
 
 
 class BuildPerIsa(build_ext):
-    """Compiles _core.c into one object per instruction set and links all of them into the extension."""
+    """Compiles the core files once per instruction set and links all objects into the extension."""
 
     def accepts(self, flags: list[str], link: list[str] | None = None, text: str = TRIVIAL) -> bool:
         """Whether the compiler takes these flags (and links with those of `link`)."""
@@ -64,17 +66,20 @@ class BuildPerIsa(build_ext):
             self.warn("no OpenMP found: building a serial fastact")
         kernel_flags = [flag for group in KERNEL_FLAGS if self.accepts(group) for flag in group]
         known = ISAS.get(machine(), {"baseline": []})
+        chosen = os.environ.get("FASTACT_BUILD_ISAS", "").split(",")
+        known = {name: flags for name, flags in known.items() if name in chosen} or known
         isas = {name: flags for name, flags in known.items() if self.accepts(flags)}
         for name in known.keys() - isas.keys():
             self.warn(f"the compiler does not know the flags of {name}: building without")
 
-        def compile_core(isa: str) -> list[str]:
+        def compile_core(source: str, isa: str) -> list[str]:
             return self.compiler.compile(
-                ["fastact/_core.c"], output_dir=f"{self.build_temp}/{isa}", macros=[("FA_ISA", isa)],
+                [source], output_dir=f"{self.build_temp}/{isa}", macros=[("FA_ISA", isa)],
                 include_dirs=["include"], extra_postargs=FLAGS + kernel_flags + isas[isa], depends=ext.depends)
 
-        with ThreadPoolExecutor() as pool:
-            objects = [o for of_isa in pool.map(compile_core, isas) for o in of_isa]
+        pairs = [(source, isa) for source in CORE for isa in isas]
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+            objects = [o for of_pair in pool.map(compile_core, *zip(*pairs, strict=True)) for o in of_pair]
         ext.extra_objects = objects
         ext.define_macros.append(("FA_ISAS", " ".join(f"FA_EACH({isa})" for isa in isas)))
         ext.extra_compile_args = FLAGS + openmp[0]
@@ -88,7 +93,7 @@ kernels = Extension(
     include_dirs=["include", "fastact", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")],
     depends=[str(path) for folder in ("include/fastact", "fastact") for path in sorted(Path(folder).iterdir())
-             if path.suffix in {".h", ".def", ".pxi"} or path.name == "_core.c"],
+             if path.suffix in {".h", ".def", ".pxi"} or path.name.startswith("_core")],
 )
 
 setup(ext_modules=cythonize([kernels]), cmdclass={"build_ext": BuildPerIsa})

@@ -39,13 +39,17 @@ cdef extern from "_runtime.h" nogil:
     ctypedef struct fa_map_info:
         const char *name
         int kind, grad, tensors, params, outputs, saves_output, cost
+    ctypedef struct fa_sum_table:
+        void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
+        void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
+    ctypedef struct fa_rows_table:
+        fa_rows_fn run[FA_NROWS][FA_NDTYPES]
     ctypedef struct fa_table:
         const char *isa
         fa_map_fn map[FA_NMAPS][FA_NDTYPES][2]
-        void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
-        void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
         void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last) noexcept nogil
-        fa_rows_fn rows[FA_NROWS][FA_NDTYPES]
+        const fa_sum_table *sums
+        const fa_rows_table *rows
         void (*half_to_float)(size_t n, const uint16_t *h, float *f) noexcept nogil
         void (*float_to_half)(size_t n, const float *f, uint16_t *h) noexcept nogil
         void (*stream)(char *to, const char *source, size_t nbytes) noexcept nogil
@@ -78,7 +82,6 @@ cdef extern from "_runtime.h" nogil:
         char *dx
         size_t n, outer, channels, inner, block_outer, block_channels, block_inner
         double *partial
-    const double fa_cost_ns[]
     ctypedef struct fa_fp:
         pass
     fa_fp fa_fp_enter()

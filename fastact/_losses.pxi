@@ -44,7 +44,7 @@ cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept no
     cdef Py_ssize_t deep = (call.job.n + FA_LOSS_BLOCK - 1) // FA_LOSS_BLOCK, blocks = deep * columns
     cdef int64_t ps = fa_cost_ps[fa_losses[id].cost] * (2 if dtype == FA_F64 else 1)
     call.job.loss = id
-    call.blocks = table.loss_blocks[dtype]
+    call.blocks = table.sums.loss_blocks[dtype]
     call.job.partial = &local[0]
     if blocks > LOCAL_PARTIALS:
         call.job.partial = <double *>malloc(2 * blocks * sizeof(double))
@@ -226,7 +226,7 @@ def moments(Py_ssize_t n, tuple tensors, weight=None, bint largest=False):
     call.job.loss = FA_LARGEST if largest else FA_MOMENTS
     call.job.n = n
     call.job.columns = columns
-    call.blocks = table.moment_blocks[dtype]
+    call.blocks = table.sums.moment_blocks[dtype]
     shape[0] = deep
     shape[1] = width
     partial = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_DOUBLE)

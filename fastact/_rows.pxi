@@ -61,7 +61,7 @@ cdef void softmax_run(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
     if parts > 1 and splits(job, kernel, itemsize):
         softmax_split(kernel, dtype, job, itemsize, parts)
     else:
-        run(table.rows[kernel][dtype], job, fa_rows_units(job.outer, job.cols, job.inner, itemsize), parts)
+        run(table.rows.run[kernel][dtype], job, fa_rows_units(job.outer, job.cols, job.inner, itemsize), parts)
 
 
 cdef void softmax_split(int kernel, int dtype, fa_rows_job *job, Py_ssize_t itemsize, int parts) noexcept nogil:
@@ -77,9 +77,9 @@ cdef void softmax_split(int kernel, int dtype, fa_rows_job *job, Py_ssize_t item
         row.y = <char *>job.y + r * job.y_stride * itemsize
         if job.where != NULL:
             row.where = job.where + r * job.where_stride
-        run(table.rows[FA_ROWS_split_max][dtype], &row, chunks, parts)
-        run(table.rows[FA_ROWS_softmax_split_sum + kernel][dtype], &row, chunks, parts)
-        run(table.rows[FA_ROWS_softmax_split_write + kernel][dtype], &row,
+        run(table.rows.run[FA_ROWS_split_max][dtype], &row, chunks, parts)
+        run(table.rows.run[FA_ROWS_softmax_split_sum + kernel][dtype], &row, chunks, parts)
+        run(table.rows.run[FA_ROWS_softmax_split_write + kernel][dtype], &row,
             1 if kernel == FA_ROWS_logsumexp else chunks, parts)
 
 
@@ -294,7 +294,7 @@ cdef double check_labels(fa_xent_job *job, int dtype) noexcept nogil:
     """The total weight of the samples that count; job.bad[0] is the first whose label is no class, or -1."""
     cdef Py_ssize_t samples = job.outer * job.inner, units = (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, u
     cdef int64_t first = -1
-    run(table.rows[FA_ROWS_check_labels][dtype], job, units,
+    run(table.rows.run[FA_ROWS_check_labels][dtype], job, units,
         fa_parts(samples * 2 if job.weight != NULL else samples // 2))
     for u in range(units):
         if first < 0:
@@ -359,7 +359,7 @@ cdef class_run(fa_xent_job *job, int kernel, int dtype, double divisor, bint mea
             divisor = check_labels(job, dtype)
         if job.bad[0] < 0 and samples * job.cols > 0:
             job.scale = 1.0 if not mean else 1.0 / divisor if divisor != 0.0 else 0.0
-            run(table.rows[kernel][dtype], job, units, fa_parts(ns))
+            run(table.rows.run[kernel][dtype], job, units, fa_parts(ns))
             total = tree_sum(job.partial, units, 1)
         fa_fp_leave(modes)
     bad = job.bad[0]

@@ -1,7 +1,7 @@
 /* real.h: sets up one floating-point type for the templates that follow it.
  *
- * _core.c defines FA_BITS as 32, includes this and the templates, then does it again with 64. No include guard:
- * that is the point. In the templates
+ * both.h defines FA_BITS as 64, includes this and the templates, then does it again with 32. No include guard: that is the
+ * point. In the templates
  *   REAL, UINT, INT   the type and the integers of its width
  *   F(name)           name_f32 or name_f64
  *   C(0.5)            the literal in this type

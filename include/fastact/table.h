@@ -130,16 +130,24 @@ typedef struct {
     double *partial;             /* [outer block][inner block][channel]: sums of dy * min(x, 0) */
 } fa_prelu_job;
 
+typedef struct {
+    /* Blocks first..last-1 of a job; block b is block b / columns of column b % columns. */
+    void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
+    void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
+} fa_sum_table;
+
+typedef struct {
+    fa_rows_fn run[FA_NROWS][FA_NDTYPES];
+} fa_rows_table;
+
 /* All kernels of one ISA. */
 typedef struct {
     const char *isa;
     fa_map_fn map[FA_NMAPS][FA_NDTYPES][2];     /* [id][dtype][fa_param_form]; without parameters both forms are one */
-    /* Blocks first..last-1 of a job; block b is block b / columns of column b % columns. */
-    void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
-    void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
     /* Units first..last-1 of a job: channel blocks of inner blocks of outer blocks. */
     void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last);
-    fa_rows_fn rows[FA_NROWS][FA_NDTYPES];
+    const fa_sum_table *sums;
+    const fa_rows_table *rows;
     void (*half_to_float)(size_t n, const uint16_t *h, float *f);
     void (*float_to_half)(size_t n, const float *f, uint16_t *h);
     void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */

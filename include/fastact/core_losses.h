@@ -1,0 +1,4 @@
+/* core_losses.h (template): pointwise losses and metrics. */
+#include "fastact/losses.h"
+#include "fastact/loss_loops.h"
+#include "fastact/moments.h"

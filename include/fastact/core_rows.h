@@ -1,0 +1,4 @@
+/* core_rows.h (template): softmax and its kin, classification losses. */
+#include "fastact/rows.h"
+#include "fastact/softmax.h"
+#include "fastact/xent.h"
