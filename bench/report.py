@@ -22,9 +22,8 @@ import numpy as np
 import tables
 from tabulate import tabulate
 
-PEERS = {
-    "torch": "PyTorch", "onnx": "ONNX Runtime", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy", "sklearn": "scikit-learn",
-}  # fmt: skip
+PEERS = {"torch": "PyTorch", "onnx": "ONNX Runtime", "jax": "JAX", "numpy": "NumPy", "scipy": "SciPy"}
+PEERS["sklearn"] = "scikit-learn"
 BRIGHT = 3  # the colour scale ends at 2^BRIGHT times faster or slower
 
 
