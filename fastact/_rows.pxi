@@ -155,7 +155,7 @@ def rows_fast(int kernel, object x_, object dy_, object axis_, object temperatur
     if job.inner != 1:
         return None
     if kernel == FA_ROWS_logsumexp:
-        if ndim == 1 or out is not None:
+        if axis != ndim - 1 or ndim == 1 or out is not None:
             return None
         ndim -= 1
     if out is None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import numpy as np
 import pytest
 
 import fastact
 from fastact import _kernels, _threads
+
+# The first call of another library imports half of it, and the machine may be busy: no deadline says anything.
+hypothesis.settings.register_profile("fastact", deadline=None)
+hypothesis.settings.load_profile("fastact")
 
 
 @pytest.fixture(params=_kernels.available_isas())

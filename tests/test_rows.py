@@ -153,6 +153,14 @@ def test_axes_and_layouts(axis: object, order: str, dtype: np.dtype) -> None:
     assert np.array_equal(out, fastact.softmax(x, axis=axis))
 
 
+def test_logsumexp_drops_its_own_axis() -> None:
+    """And not the last one, where that has length 1."""
+    x = np.random.default_rng(0).standard_normal((5, 4, 1, 1))
+    for axis in range(4):
+        assert np.allclose(fastact.logsumexp(x, axis=axis), np.log(np.exp(x).sum(axis)))
+        assert fastact.logsumexp(x, axis=axis).shape == x.sum(axis).shape
+
+
 def test_gufuncs(dtype: np.dtype) -> None:
     x = rows_of(33, dtype, 12).reshape(3, 4, 33)
     for view in (x, x[::-1], x[:, ::2], x[..., ::-1], x[..., ::2], np.broadcast_to(x[:1], x.shape)):
