@@ -20,9 +20,10 @@ class Layout:
     """The order of dimensions in which a tensor is contiguous with its class axes side by side.
 
     An array that is C- or Fortran-contiguous is taken as it lies; others, and axes that are apart, are copied.
+    `last`: so are those whose class axes are not the last, for kernels that take only such.
     """
 
-    def __init__(self, name: str, x: NDArray[Any], axis: Axis) -> None:
+    def __init__(self, name: str, x: NDArray[Any], axis: Axis, last: bool = True) -> None:
         self.shape = x.shape
         self.axes = class_axes(name, axis, x.ndim)
         order = tuple(range(x.ndim))
@@ -30,7 +31,7 @@ class Layout:
             order = order[::-1]
         places = [order.index(a) for a in self.axes]
         start, stop = (min(places), max(places) + 1) if places else (x.ndim, x.ndim)
-        if stop - start > len(places) or stop != x.ndim:
+        if stop - start > len(places) or (last and stop != x.ndim):
             order = (*(d for d in order if d not in self.axes), *self.axes)
             start, stop = x.ndim - len(places), x.ndim
         self.order = order
@@ -128,7 +129,7 @@ def row_function(
         if a.shape != x.shape:
             raise ValueError(f"{name}: {argument} has shape {a.shape}, expected {x.shape}")
     t = check_temperature(name, temperature)
-    layout = Layout(name, x, axis)
+    layout = Layout(name, x, axis, last=False)
     mask = None if where is None else layout.arranged(broadcast_mask(name, where, x.shape))
     shape = x.shape
     if reduces:

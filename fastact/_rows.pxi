@@ -1,8 +1,8 @@
 # Rows: softmax and its kin, classification losses, and the gufuncs. Included by _kernels.pyx.
 #
 # A kernel takes outer x cols x inner tensors (rows_job.h) and runs any of its units; which run together changes no bit.
-# Too few rows that are long are split over the threads: three phases over a row's chunks, with the sums of the serial
-# path.
+# Units are rows, or blocks of columns where rows are short or the classes are not the last axis. Too few rows that are
+# long are split over the threads: three phases over a row's chunks, with the sums of the serial path.
 
 cdef extern from "_runtime.h" nogil:
     enum: FA_CHUNKS, FA_LABEL_UNIT
@@ -40,6 +40,8 @@ cdef extern from "_runtime.h" nogil:
     const char *fa_rows_names[FA_NROWS]
     size_t fa_rows_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
     size_t fa_split_chunks(size_t cols, size_t itemsize)
+    int fa_by_columns(size_t cols, size_t inner)
+    size_t fa_columns_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
 
 ROWS_ID = {fa_rows_names[i].decode(): i for i in range(FA_NROWS)}
 
@@ -50,7 +52,7 @@ cdef int64_t row_ns(int64_t elements, Py_ssize_t itemsize) noexcept nogil:
 
 cdef bint splits(fa_rows_job *job, int kernel, Py_ssize_t itemsize) noexcept nogil:
     """Whether there are too few rows to keep the threads busy one by one, long enough to be cut."""
-    return (kernel <= FA_ROWS_logsumexp and job.inner == 1 and job.outer < 2 * <size_t>fa_threads()
+    return (kernel <= FA_ROWS_logsumexp and job.outer < 2 * <size_t>fa_threads()
             and row_ns(job.cols, itemsize) >= 10000)
 
 
@@ -58,7 +60,9 @@ cdef void softmax_run(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
     """Any job of the softmax family with at least one class and one row."""
     cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4
     cdef int parts = fa_parts(row_ns(job.outer * job.cols * job.inner, itemsize))
-    if parts > 1 and splits(job, kernel, itemsize):
+    if fa_by_columns(job.cols, job.inner):
+        run(table.rows.run[kernel][dtype], job, fa_columns_units(job.outer, job.cols, job.inner, itemsize), parts)
+    elif parts > 1 and splits(job, kernel, itemsize):
         softmax_split(kernel, dtype, job, itemsize, parts)
     else:
         run(table.rows.run[kernel][dtype], job, fa_rows_units(job.outer, job.cols, job.inner, itemsize), parts)
@@ -85,13 +89,14 @@ cdef void softmax_split(int kernel, int dtype, fa_rows_job *job, Py_ssize_t item
 
 cdef void softmax_empty(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
     """Rows without classes: only log-sum-exp has something to say, -inf."""
-    cdef size_t r
+    cdef size_t r, i
     if kernel == FA_ROWS_logsumexp:
-        for r in range(job.outer * job.inner):
-            if dtype == FA_F64:
-                (<double *>job.y)[r * job.y_stride] = -INFINITY
-            else:
-                (<float *>job.y)[r * job.y_stride] = -INFINITY
+        for r in range(job.outer):
+            for i in range(job.inner):
+                if dtype == FA_F64:
+                    (<double *>job.y)[r * job.y_stride + i] = -INFINITY
+                else:
+                    (<float *>job.y)[r * job.y_stride + i] = -INFINITY
 
 
 cdef void softmax_call(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
@@ -116,19 +121,31 @@ def rows_plain(int kernel, cnp.ndarray x, dy, where, cnp.ndarray y, size_t outer
     job.where = NULL
     if where is not None:
         job.where = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>where)
-    job.x_stride = job.dy_stride = job.where_stride = cols
-    job.y_stride = 1 if kernel == FA_ROWS_logsumexp else cols
+    job.x_stride = job.dy_stride = job.where_stride = cols * inner
+    job.y_stride = inner if kernel == FA_ROWS_logsumexp else cols * inner
     job.outer, job.cols, job.inner, job.temperature = outer, cols, inner, temperature
     with nogil:
         softmax_call(kernel, dtype, &job)
+
+
+cdef inline bint has_shape(cnp.ndarray a, int ndim, const cnp.npy_intp *shape) noexcept:
+    cdef int d
+    if cnp.PyArray_NDIM(a) != ndim:
+        return False
+    for d in range(ndim):
+        if cnp.PyArray_DIM(a, d) != shape[d]:
+            return False
+    return True
 
 
 def rows_fast(int kernel, object x_, object dy_, object axis_, object temperature_, object out):
     """The result if all is plain (and nothing masked), else None: the caller then takes the long way."""
     cdef fa_rows_job job
     cdef cnp.ndarray x
-    cdef int dtype = fast_dtype(x_), d, ndim
+    cdef cnp.npy_intp shape[64]                      # NumPy's most dimensions
+    cdef int dtype = fast_dtype(x_), d, ndim, kept = 0
     cdef Py_ssize_t axis, nbytes
+    cdef bint reduces = kernel == FA_ROWS_logsumexp
     cdef char *p
     if dtype < 0 or not PyLong_CheckExact(axis_):
         return None
@@ -151,21 +168,18 @@ def rows_fast(int kernel, object x_, object dy_, object axis_, object temperatur
             job.outer *= cnp.PyArray_DIM(x, d)
         elif d > axis:
             job.inner *= cnp.PyArray_DIM(x, d)
+        if d != axis or not reduces:
+            shape[kept] = cnp.PyArray_DIM(x, d)
+            kept += 1
     job.cols = cnp.PyArray_DIM(x, <int>axis)
-    if job.inner != 1:
-        return None
-    if kernel == FA_ROWS_logsumexp:
-        if axis != ndim - 1 or ndim == 1 or out is not None:
-            return None
-        ndim -= 1
     if out is None:
-        out = cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
-    elif (fast_dtype(out) != dtype or not same_shape(<cnp.ndarray>out, x)
+        out = cnp.PyArray_SimpleNew(kept, shape, cnp.PyArray_TYPE(x))
+    elif (fast_dtype(out) != dtype or not has_shape(<cnp.ndarray>out, kept, shape)
           or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
         return None
     p = <char *>cnp.PyArray_DATA(<cnp.ndarray>out)
     job.x = cnp.PyArray_DATA(x)
-    if p != job.x and not apart(p, <char *>job.x, nbytes):
+    if (p != job.x or reduces) and not apart(p, <char *>job.x, nbytes):
         return None
     job.dy = NULL
     if dy_ is not None:
@@ -174,18 +188,21 @@ def rows_fast(int kernel, object x_, object dy_, object axis_, object temperatur
             return None
     job.y = p
     job.where = NULL
-    job.x_stride = job.dy_stride = job.cols
-    job.y_stride = 1 if kernel == FA_ROWS_logsumexp else job.cols
+    job.where_stride = 0
+    job.x_stride = job.dy_stride = job.cols * job.inner
+    job.y_stride = job.inner if reduces else job.cols * job.inner
     if nbytes < 32768:               # letting others run costs more than this takes
         softmax_call(kernel, dtype, &job)
     else:
         with nogil:
             softmax_call(kernel, dtype, &job)
-    return out
+    return out if kept else out[()]
 
 
 # ---- gufuncs --------------------------------------------------------------------------------------------------------
 
+cdef enum:
+    GATHERED = 8192                  # elements of rows that are gathered at a time: in L2
 cdef loop_data rows_loops[FA_NROWS][3]
 cdef void *rows_datas[FA_NROWS][3]
 cdef char rows_types[FA_NROWS][3 * 3]
@@ -193,31 +210,33 @@ cdef cnp.PyUFuncGenericFunction rows_functions[3]
 
 
 cdef void rows_gathered(int kernel, int dtype, fa_rows_job *job, char **args, const cnp.npy_intp *steps,
-                        bint half, int inputs, char *buffer) noexcept nogil:
-    """Rows of any strides or of half precision, one by one through a buffer of 3 rows (and one of half precision)."""
-    cdef Py_ssize_t itemsize = 2 if half else 8 if dtype == FA_F64 else 4, n = job.cols, results, r, k
-    cdef Py_ssize_t padded = (n + 15) & ~15, row = padded * (8 if dtype == FA_F64 else 4)
-    cdef Py_ssize_t outer = job.outer
-    cdef char *halves = buffer + 3 * row
+                        bint half, int inputs, char *buffer, Py_ssize_t padded, Py_ssize_t batch) noexcept nogil:
+    """Rows of any strides or of half precision, `batch` at a time through buffers of `padded` elements a row."""
+    cdef Py_ssize_t itemsize = 2 if half else 8 if dtype == FA_F64 else 4, n = job.cols, results, first, r, k
+    cdef Py_ssize_t row = padded * (8 if dtype == FA_F64 else 4), outer = job.outer
+    cdef char *halves = buffer + 3 * batch * row
+    cdef char *y = buffer + 2 * batch * row
     results = 1 if kernel == FA_ROWS_logsumexp else n
-    job.outer = 1
-    for r in range(outer):
-        for k in range(inputs):
-            if half:
-                memset(halves, 0, padded * 2)
-                gather(halves, args[k] + r * steps[k], steps[inputs + 1 + k], n, 2)
-                table.half_to_float(padded, <uint16_t *>halves, <float *>(buffer + k * row))
-            else:
-                gather(buffer + k * row, args[k] + r * steps[k], steps[inputs + 1 + k], n, itemsize)
-        job.x = buffer + (inputs - 1) * row
-        job.dy = buffer
-        job.y = buffer + 2 * row
+    job.x = buffer + (inputs - 1) * batch * row
+    job.dy = buffer
+    job.y = y
+    job.x_stride = job.dy_stride = job.y_stride = padded
+    first = 0
+    while first < outer:
+        job.outer = min(batch, outer - first)
+        for r in range(<Py_ssize_t>job.outer):
+            for k in range(inputs):
+                gather(halves if half else buffer + (k * batch + r) * row, args[k] + (first + r) * steps[k],
+                       steps[inputs + 1 + k], n, itemsize)
+                if half:
+                    table.half_to_float(padded, <uint16_t *>halves, <float *>(buffer + (k * batch + r) * row))
         softmax_call(kernel, dtype, job)
-        if half:
-            table.float_to_half(padded, <float *>job.y, <uint16_t *>halves)
-            scatter(args[inputs] + r * steps[inputs], steps[2 * inputs + 1], halves, results, 2)
-        else:
-            scatter(args[inputs] + r * steps[inputs], steps[2 * inputs + 1], <char *>job.y, results, itemsize)
+        for r in range(<Py_ssize_t>job.outer):
+            if half:
+                table.float_to_half(padded, <float *>(y + r * row), <uint16_t *>halves)
+            scatter(args[inputs] + (first + r) * steps[inputs], steps[2 * inputs + 1],
+                    halves if half else y + r * row, results, itemsize)
+        first += batch
 
 
 cdef void rows_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *steps, void *data_) noexcept nogil:
@@ -228,7 +247,7 @@ cdef void rows_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *s
     cdef int operands = inputs + 1, cores = inputs if kernel == FA_ROWS_logsumexp else operands
     cdef bint half = data.dtype == HALF, contiguous = not half
     cdef int dtype = FA_F32 if half else data.dtype
-    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, padded, batch
     cdef cnp.npy_intp all_steps[6]
     cdef fa_rows_job job
     cdef fa_fp modes
@@ -247,14 +266,16 @@ cdef void rows_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *s
         job.y_stride = steps[inputs] // itemsize
         softmax_call(kernel, dtype, &job)
         return
-    job.x_stride = job.dy_stride = job.y_stride = job.cols
-    buffer = <char *>malloc(4 * (job.cols + 16) * itemsize)
+    padded = (dims[1] + 15) & ~15
+    batch = max(1, min(dims[0], GATHERED // max(padded, 1)))
+    buffer = <char *>malloc((3 * batch + 1) * padded * itemsize)
     if buffer == NULL:
         with gil:
             PyErr_SetNone(MemoryError)
         return
+    memset(buffer, 0, (3 * batch + 1) * padded * itemsize)      # what pads the rows is converted too
     modes = fa_fp_enter()
-    rows_gathered(kernel, dtype, &job, args, all_steps, half, inputs, buffer)
+    rows_gathered(kernel, dtype, &job, args, all_steps, half, inputs, buffer, padded, batch)
     fa_fp_leave(modes)
     free(buffer)
 

@@ -2,8 +2,8 @@
 #ifndef FASTACT_ROWS_JOB_H
 #define FASTACT_ROWS_JOB_H
 
-/* Tensors are outer x cols x inner: the class axis is `cols`. With inner = 1 rows are contiguous and `..._stride` elements
- * apart; with inner > 1 tensors are contiguous. y may be one of the inputs, else it shares no bytes with them. */
+/* Tensors are outer x cols x inner: the class axis is `cols`. For each outer index they are contiguous, and `..._stride`
+ * elements lie between one outer index and the next. y may be one of the inputs, else it shares no bytes with them. */
 typedef struct {
     const void *x;               /* the input; y for the gradients */
     const void *dy;              /* the gradients' other input */
@@ -57,6 +57,8 @@ enum {
     FA_UNIT_ROWS = 16,           /* rows in a unit, at most */
     FA_UNIT_BYTES = 16384,       /* a unit's rows together: in and out stay in L1 between the phases */
     FA_LABEL_UNIT = 4096,        /* labels checked at a time */
+    FA_SHORT = 32,               /* classes up to which several rows share a vector */
+    FA_COLUMNS_BYTES = 16384,    /* of one tensor, what a block of columns has in L1 */
     FA_AHEAD_BYTES = 1 << 18     /* prefetching further ahead than this would push the row itself out of L2 */
 };
 
@@ -71,6 +73,54 @@ static inline size_t fa_rows_units(size_t outer, size_t cols, size_t inner, size
     const size_t rows = fa_rows_per_unit(cols, itemsize);
     (void)inner;
     return (outer + rows - 1) / rows;
+}
+
+/* ---- blocks of columns (columns.h) ---- */
+
+/* A block: `count` columns from `first` on of one outer index, or (`across`) all columns of `count` outer indices from
+ * `outer` on. In scratch a class has `width` places: whole vectors. */
+typedef struct {
+    size_t outer, first, count, inner, width;
+    int across;
+} fa_columns;
+
+static inline int fa_by_columns(size_t cols, size_t inner) { return inner > 1 || cols <= FA_SHORT; }
+
+/* Whether a vector is filled from several outer indices, because one has not enough columns for it. */
+static inline int fa_columns_across(size_t cols, size_t inner, size_t itemsize)
+{
+    const size_t lanes = 64 / itemsize;
+    return inner == 1 || (inner < lanes && cols * inner * lanes * itemsize <= FA_COLUMNS_BYTES);
+}
+
+/* Columns in a block that is not across: what L1 holds of them, in whole vectors, all blocks as wide as each other. */
+static inline size_t fa_columns_width(size_t cols, size_t inner, size_t itemsize)
+{
+    const size_t lanes = 64 / itemsize, vectors = (inner + lanes - 1) / lanes, most = FA_COLUMNS_BYTES / 64 / (cols ? cols : 1);
+    const size_t blocks = most > 1 ? (vectors + most - 1) / most : vectors;
+    return (vectors + blocks - 1) / blocks * lanes;
+}
+
+static inline size_t fa_columns_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
+{
+    const size_t lanes = 64 / itemsize;
+    if (fa_columns_across(cols, inner, itemsize))
+        return (outer + lanes - 1) / lanes;
+    const size_t width = fa_columns_width(cols, inner, itemsize);
+    return outer * ((inner + width - 1) / width);
+}
+
+static inline fa_columns fa_columns_unit(size_t outer, size_t cols, size_t inner, size_t itemsize, size_t unit)
+{
+    const size_t lanes = 64 / itemsize;
+    if (fa_columns_across(cols, inner, itemsize)) {
+        const size_t row = unit * lanes, rows = outer - row < lanes ? outer - row : lanes;
+        return (fa_columns){.outer = row, .first = 0, .count = rows, .inner = inner, .width = inner * lanes, .across = 1};
+    }
+    const size_t width = fa_columns_width(cols, inner, itemsize), blocks = (inner + width - 1) / width;
+    const size_t first = unit % blocks * width, count = inner - first < width ? inner - first : width;
+    return (fa_columns){.outer = unit / blocks, .first = first, .count = count, .inner = inner,
+                        .width = (count + lanes - 1) / lanes * lanes, .across = 0};
 }
 
 /* A row is cut into chunks of this many blocks of FA_BLOCK_BYTES. */

@@ -9,19 +9,21 @@
 
 enum F(result) { F(SOFTMAX), F(LOG_SOFTMAX), F(LOGSUMEXP) };
 
-/* From the sums of some rows to what finishes them: 1/sum for softmax, else log1p(rest). */
-FA_INLINE void F(finish)(const REAL *m, double (*sum)[2], double *by, size_t rows, const int result)
+/* From the sums of some rows to what finishes them: 1/sum for softmax, else log1p(rest), or log-sum-exp. Nothing counted
+ * as a maximum: all is -inf, or there is a nan. */
+FA_INLINE void F(finish)(const REAL *m, const double *total, const double *maxima, double *by, size_t rows, const int result)
 {
-    if (result == F(SOFTMAX))
-        LANE(rows) by[j] = 1.0 / sum[j][0];
-    else
-        LANE(rows) by[j] = log1p_f64(sum[j][0]);
-    for (size_t r = 0; r < rows; r++) {
-        const int nothing = result != F(SOFTMAX) && sum[r][1] == 0.0;       /* all -inf, or a nan */
-        if (result == F(LOGSUMEXP))
-            by[r] = nothing ? sum[r][0] == 0.0 ? -REAL_INF : sum[r][0] : (double)m[r] + by[r];
-        else if (nothing || m[r] == REAL_INF)
-            by[r] = REAL_NAN;
+    LANE(rows) {
+        const double nan = (double)REAL_NAN, nothing = total[j] == 0.0 ? -(double)REAL_INF : total[j];
+        if (result == F(SOFTMAX))
+            by[j] = m[j] == REAL_INF ? nan : 1.0 / total[j];
+        else {
+            const double log_s = log1p_f64(total[j]);
+            if (result == F(LOGSUMEXP))
+                by[j] = maxima[j] == 0.0 ? nothing : (double)m[j] + log_s;
+            else
+                by[j] = maxima[j] == 0.0 || m[j] == REAL_INF ? nan : log_s;
+        }
     }
 }
 
@@ -52,13 +54,17 @@ FA_INLINE void F(softmax_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
     for (size_t row = (size_t)begin * group; row < last; row += group) {
         const size_t rows = last - row < group ? last - row : group, chunks = (n + chunk - 1) / chunk;
         REAL m[FA_UNIT_ROWS], top[FA_CHUNKS];
-        double sum[FA_UNIT_ROWS][2], by[FA_UNIT_ROWS];
+        double sum[FA_UNIT_ROWS][2], total[FA_UNIT_ROWS], maxima[FA_UNIT_ROWS], by[FA_UNIT_ROWS];
         for (size_t r = 0; r < rows; r++)
             m[r] = F(row_max)(ROW(x, row + r), KEEP(row + r), n, chunk, top + r * chunks);
         for (size_t r = 0; r < rows; r++)
             F(row_sum)(ROW(x, row + r), KEEP(row + r), ROW(y, row + r), n, chunk, m[r], top + r * chunks, t, general,
                        result == F(SOFTMAX), result != F(SOFTMAX), ahead, sum[r]);
-        F(finish)(m, sum, by, rows, result);
+        for (size_t r = 0; r < rows; r++) {
+            total[r] = sum[r][0];
+            maxima[r] = sum[r][1];
+        }
+        F(finish)(m, total, maxima, by, rows, result);
         for (size_t r = 0; r < rows; r++)
             if (result == F(LOGSUMEXP))
                 *ROW(y, row + r) = (REAL)by[r];
@@ -67,12 +73,84 @@ FA_INLINE void F(softmax_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
     }
 }
 
+/* From the exponentials (softmax, unless `again`: from x) or from x to the result. */
+FA_INLINE void F(panel_write)(REAL *p, size_t n, size_t width, const REAL *m, const double *by, F(temperature) t, const int general,
+                              const int result, const int again)
+{
+    REAL factor[LANES];
+    LANE(LANES) factor[j] = (REAL)by[j];
+    for (size_t c = 0; c < n; c++, p += width)
+        if (result == F(SOFTMAX))
+            LANE(LANES) p[j] = (again ? F(exp_over)(p[j] - m[j], t) : p[j]) * factor[j];
+        else
+            LANE(LANES) p[j] = (general ? F(over)(p[j] - m[j], t) : p[j] - m[j]) - factor[j];
+}
+
+/* Reads each element once and writes it once; with more classes than the scratch holds it is read in every phase, and the
+ * exponentials are computed twice. */
+FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int result)
+{
+    const size_t n = job->cols;
+    const REAL *x = job->x, masked = result == F(SOFTMAX) ? C(0.0) : -REAL_INF;
+    const F(temperature) t = F(temperature_of)(job->temperature);
+    REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64)));
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        const fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
+        const size_t most = COLUMNS_CAPACITY / b.width, part = n < most ? n : most;
+        if (part == n)
+            F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, 0, n);
+        for (size_t k = 0; k < b.width; k += LANES) {       /* one panel if there is more than one part */
+            F(panel_sums) s;
+            double by[LANES];
+            F(panel_start)(&s);
+            if (part == n) {
+                F(panel_max)(p + k, n, b.width, &s);
+                F(panel_sum)(p + k, n, b.width, t, general, result == F(SOFTMAX), result != F(SOFTMAX), &s);
+            } else {
+                for (size_t c = 0; c < n; c += part) {
+                    const size_t count = n - c < part ? n - c : part;
+                    F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, c, count);
+                    F(panel_max)(p, count, b.width, &s);
+                }
+                for (size_t c = 0; c < n; c += part) {
+                    const size_t count = n - c < part ? n - c : part;
+                    F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, c, count);
+                    F(panel_sum)(p, count, b.width, t, 1, 0, result != F(SOFTMAX), &s);
+                }
+            }
+            F(panel_end)(&s);
+            F(finish)(s.m, s.total, s.maxima, by, LANES, result);
+            if (result == F(LOGSUMEXP))
+                LANE(LANES) p[k + j] = (REAL)by[j];
+            else if (part == n)
+                F(panel_write)(p + k, n, b.width, s.m, by, t, general, result, 0);
+            else
+                for (size_t c = 0; c < n; c += part) {
+                    const size_t count = n - c < part ? n - c : part;
+                    F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, c, count);
+                    F(panel_write)(p, count, b.width, s.m, by, t, 1, result, 1);
+                    F(columns_out)(p, job->y, job->y_stride, job->where, job->where_stride, &b, c, count, masked);
+                }
+        }
+        if (result == F(LOGSUMEXP))
+            F(columns_out_samples)(p, job->y, job->y_stride, &b);
+        else if (part == n)
+            F(columns_out)(p, job->y, job->y_stride, job->where, job->where_stride, &b, 0, n, masked);
+    }
+}
+
 #undef SOFTMAX_KERNEL
 #define SOFTMAX_KERNEL(name, result)                                                    \
     ROWS(name)                                                                          \
     {                                                                                   \
         const fa_rows_job *job = job_;                                                  \
-        if (job->where || job->temperature != 1.0)                                      \
+        const int general = job->where || job->temperature != 1.0;                      \
+        if (fa_by_columns(job->cols, job->inner)) {                                     \
+            if (general)                                                                \
+                F(softmax_columns)(job, begin, end, 1, F(result));                      \
+            else                                                                        \
+                F(softmax_columns)(job, begin, end, 0, F(result));                      \
+        } else if (general)                                                             \
             F(softmax_units)(job, begin, end, 1, F(result));                            \
         else                                                                            \
             F(softmax_units)(job, begin, end, 0, F(result));                            \
@@ -132,8 +210,71 @@ FA_INLINE void F(gradient_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
     }
 }
 
-ROWS(softmax_grad) { F(gradient_units)(job_, begin, end, F(SOFTMAX)); }
-ROWS(log_softmax_grad) { F(gradient_units)(job_, begin, end, F(LOG_SOFTMAX)); }
+/* from y to dx */
+FA_INLINE void F(panel_gradient)(const REAL *dy, REAL *y, size_t n, size_t width, const double *total, F(temperature) t, const int result)
+{
+    REAL sum[LANES];
+    LANE(LANES) sum[j] = (REAL)total[j];
+    for (size_t at = 0; n; n--, at += width)
+        if (result == F(SOFTMAX))
+            LANE(LANES) y[at + j] = F(over)(y[at + j] * (dy[at + j] - sum[j]), t);
+        else
+            LANE(LANES) y[at + j] = F(over)(FMA(-F(exp)(y[at + j]), sum[j], dy[at + j]), t);
+}
+
+FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int result)
+{
+    const size_t n = job->cols;
+    const F(temperature) t = F(temperature_of)(job->temperature);
+    REAL y[COLUMNS_CAPACITY] __attribute__((aligned(64))), dy[COLUMNS_CAPACITY] __attribute__((aligned(64)));
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        const fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
+        const size_t most = COLUMNS_CAPACITY / b.width, part = n < most ? n : most;
+        if (part == n) {
+            F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, 0, n);
+            F(columns_in)(dy, job->dy, job->dy_stride, NULL, 0, &b, 0, n);
+        }
+        for (size_t k = 0; k < b.width; k += LANES) {       /* one panel if there is more than one part */
+            F(panel_sums) s;
+            F(panel_start)(&s);
+            for (size_t c = 0; c < n; c += part) {
+                const size_t count = n - c < part ? n - c : part;
+                if (part < n) {
+                    if (result == F(SOFTMAX))
+                        F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, c, count);
+                    F(columns_in)(dy, job->dy, job->dy_stride, NULL, 0, &b, c, count);
+                }
+                F(panel_dot)(dy + k, result == F(SOFTMAX) ? y + k : NULL, count, b.width, &s);
+            }
+            F(panel_end)(&s);
+            for (size_t c = 0; c < n; c += part) {
+                const size_t count = n - c < part ? n - c : part;
+                if (part < n) {
+                    F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, c, count);
+                    F(columns_in)(dy, job->dy, job->dy_stride, NULL, 0, &b, c, count);
+                }
+                F(panel_gradient)(dy + k, y + k, count, b.width, s.total, t, result);
+                if (part < n)
+                    F(columns_out)(y, job->y, job->y_stride, NULL, 0, &b, c, count, C(0.0));
+            }
+        }
+        if (part == n)
+            F(columns_out)(y, job->y, job->y_stride, NULL, 0, &b, 0, n, C(0.0));
+    }
+}
+
+#undef GRADIENT_KERNEL
+#define GRADIENT_KERNEL(name, result)                                                   \
+    ROWS(name)                                                                          \
+    {                                                                                   \
+        const fa_rows_job *job = job_;                                                  \
+        if (fa_by_columns(job->cols, job->inner))                                       \
+            F(gradient_columns)(job, begin, end, F(result));                            \
+        else                                                                            \
+            F(gradient_units)(job, begin, end, F(result));                              \
+    }
+GRADIENT_KERNEL(softmax_grad, SOFTMAX)
+GRADIENT_KERNEL(log_softmax_grad, LOG_SOFTMAX)
 
 /* ---- one long row over several threads: each phase over its chunks, the same sums in the same order ---- */
 
@@ -167,13 +308,13 @@ FA_INLINE void F(split_write)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t
     const size_t chunk = fa_chunk_length(job->cols, sizeof(REAL));
     const F(temperature) t = F(temperature_of)(job->temperature);
     const REAL m = F(split_top)(job, chunk);
-    double sum[1][2], by[1], total = 0.0, low = 0.0, maxima = 0.0;
+    double sum[2], by[1], total = 0.0, low = 0.0, maxima = 0.0;
     for (size_t c = 0; c * chunk < job->cols; c++) {
         fa_add(&total, &low, job->partial[2 * c]);
         maxima += job->partial[2 * c + 1];
     }
-    F(row_total)(sum[0], total, low, maxima);
-    F(finish)(&m, sum, by, 1, result);
+    F(row_total)(sum, total, low, maxima);
+    F(finish)(&m, &sum[0], &sum[1], by, 1, result);
     if (result == F(LOGSUMEXP))
         *(REAL *)job->y = (REAL)by[0];
     else

@@ -1,0 +1,178 @@
+/* columns.h (template): LANES samples at a time, one to a lane, for class axes that are not the last and for short rows.
+ *
+ * The pieces, for every function of rows:
+ *   - fa_columns (rows_job.h) cuts outer x cols x inner tensors into blocks of columns, by the shape alone. A block lies in
+ *     memory either *strided* (a class's columns side by side, classes `inner` apart) or *across* (count rows of cols*inner
+ *     elements: short rows, or a short inner).
+ *   - columns_in copies some classes of a block to scratch [classes][width] in L1, whole vectors wide (the rest is 0) and
+ *     masked classes to -inf; columns_out copies back. Across, both transpose (transpose.h). So all that is computed is
+ *     computed on scratch: a panel is LANES of its columns, classes `width` apart; in place is no question, and a stride of
+ *     a power of two, whose lines would all fall into one set of the caches, costs one pass.
+ *   - panel_max, panel_sum (exponentials and their sums, or without the maxima), panel_dot: the reductions over the classes of
+ *     a panel. They go on from where they stand, so that more classes than the scratch holds are taken in parts.
+ *
+ * Sums: GROUP classes in REAL, then doubles (for float64 with the rounding errors kept); their order depends on nothing but
+ * the number of classes: a class axis elsewhere and a short row give the same bits. */
+#undef GROUP
+#undef COLUMNS_CAPACITY
+#define GROUP 8
+#define COLUMNS_CAPACITY (FA_COLUMNS_BYTES / sizeof(REAL))
+
+/* What has been summed: `total` (and what it lost in rounding), and how many maxima were left out of it. */
+typedef struct {
+    REAL m[LANES];
+    double total[LANES], low[LANES], maxima[LANES];
+} F(panel_sums);
+
+FA_INLINE void F(panel_start)(F(panel_sums) *s)
+{
+    LANE(LANES) s->m[j] = -REAL_MOST;       /* not -inf: see chunk_max */
+    LANE(LANES) s->total[j] = s->low[j] = s->maxima[j] = 0.0;
+}
+
+FA_INLINE void F(panel_add)(F(panel_sums) *s, const REAL *acc)
+{
+#if FA_BITS == 64
+    LANE(LANES) {
+        const double a = s->total[j], sum = a + acc[j], b = sum - a;
+        s->low[j] += (a - (sum - b)) + (acc[j] - b);
+        s->total[j] = sum;
+    }
+#else
+    LANE(LANES) s->total[j] += (double)acc[j];
+#endif
+}
+
+/* The sums complete: with what rounding lost (an infinite sum lost nothing; it would be nan) and all but one maximum, e^0 each. */
+FA_INLINE void F(panel_end)(F(panel_sums) *s)
+{
+    if (FA_BITS == 64)
+        LANE(LANES) s->total[j] += s->low[j] == s->low[j] ? s->low[j] : 0.0;
+    LANE(LANES) s->total[j] += s->maxima[j] > 1.0 ? s->maxima[j] - 1.0 : 0.0;
+}
+
+FA_INLINE void F(panel_max)(const REAL *p, size_t n, size_t width, F(panel_sums) *s)
+{
+    REAL m[LANES];
+    LANE(LANES) m[j] = s->m[j];
+    for (size_t c = 0; c < n; c++, p += width) LANE(LANES) m[j] = p[j] > m[j] ? p[j] : m[j];
+    LANE(LANES) s->m[j] = m[j];
+}
+
+/* exp((x - m)/T) of n classes: summed, and written over them if `store`. `rest`: the maxima are counted, not summed. */
+FA_INLINE void F(panel_sum)(REAL *p, size_t n, size_t width, F(temperature) t, const int general, const int store,
+                            const int rest, F(panel_sums) *s)
+{
+    REAL m[LANES];
+    INT count[LANES];
+    LANE(LANES) m[j] = s->m[j];
+    LANE(LANES) count[j] = 0;
+    while (n) {
+        size_t left = n < GROUP ? n : GROUP;
+        REAL acc[LANES];
+        n -= left;
+        LANE(LANES) acc[j] = C(0.0);
+        for (; left; left--, p += width)
+            LANE(LANES) {
+                const REAL d = p[j] - m[j], v = general ? F(exp_over)(d, t) : F(exp_row)(d, C(-0.0));
+                acc[j] += rest ? p[j] == m[j] ? C(0.0) : v : v;
+                if (rest) count[j] += p[j] == m[j];
+                if (store) p[j] = v;
+            }
+        F(panel_add)(s, acc);
+    }
+    if (rest)
+        LANE(LANES) s->maxima[j] += (double)count[j];
+}
+
+/* sum of a*b over n classes (b NULL: of a) */
+FA_INLINE void F(panel_dot)(const REAL *a, const REAL *b, size_t n, size_t width, F(panel_sums) *s)
+{
+    for (size_t at = 0; n;) {
+        size_t left = n < GROUP ? n : GROUP;
+        REAL acc[LANES];
+        n -= left;
+        LANE(LANES) acc[j] = C(0.0);
+        for (; left; left--, at += width)
+            LANE(LANES) acc[j] = b ? FMA(a[at + j], b[at + j], acc[j]) : acc[j] + a[at + j];
+        F(panel_add)(s, acc);
+    }
+}
+
+/* ---- a block in memory ---- */
+
+/* Where the block's element of class c and column 0 lies in a tensor whose outer index steps by `stride`. */
+FA_INLINE ptrdiff_t F(columns_at)(const fa_columns *b, ptrdiff_t stride, size_t c)
+{
+    return (ptrdiff_t)b->outer * stride + (ptrdiff_t)(c * b->inner + b->first);
+}
+
+/* Classes c .. c + n - 1 of a block; keep (NULL: all) lies like x, with its own stride. */
+static void F(columns_in)(REAL *to, const REAL *x, ptrdiff_t stride, const uint8_t *keep, ptrdiff_t keep_stride, const fa_columns *b,
+                          size_t c, size_t n)
+{
+    x += F(columns_at)(b, stride, c);
+    if (keep)
+        keep += F(columns_at)(b, keep_stride, c);
+    if (!b->across) {
+        for (size_t k = 0; k < n; k++, to += b->width, x += b->inner) {
+            memcpy(to, x, b->count * sizeof(REAL));
+            for (size_t j = b->count; j < b->width; j++) to[j] = C(0.0);
+            if (keep) {
+                LANE(b->count) to[j] = keep[j] ? to[j] : -REAL_INF;
+                keep += b->inner;
+            }
+        }
+        return;
+    }
+    const size_t row = n * b->inner;
+    if (b->count == LANES)
+        F(transpose_in)(to, x, stride, row);
+    else {
+        memset(to, 0, row * LANES * sizeof(REAL));
+        for (size_t r = 0; r < b->count; r++)
+            for (size_t i = 0; i < row; i++) to[i * LANES + r] = x[(ptrdiff_t)r * stride + (ptrdiff_t)i];
+    }
+    if (keep)
+        for (size_t r = 0; r < b->count; r++, keep += keep_stride)
+            for (size_t i = 0; i < row; i++) to[i * LANES + r] = keep[i] ? to[i * LANES + r] : -REAL_INF;
+}
+
+/* The same back; what is masked becomes `masked`. */
+static void F(columns_out)(const REAL *from, REAL *y, ptrdiff_t stride, const uint8_t *keep, ptrdiff_t keep_stride, const fa_columns *b,
+                           size_t c, size_t n, REAL masked)
+{
+    y += F(columns_at)(b, stride, c);
+    if (keep)
+        keep += F(columns_at)(b, keep_stride, c);
+    if (!b->across) {
+        for (size_t k = 0; k < n; k++, from += b->width, y += b->inner) {
+            if (keep) {
+                LANE(b->count) y[j] = keep[j] ? from[j] : masked;
+                keep += b->inner;
+            } else
+                memcpy(y, from, b->count * sizeof(REAL));
+        }
+        return;
+    }
+    const size_t row = n * b->inner;
+    if (b->count == LANES)
+        F(transpose_out)(from, y, stride, row);
+    else
+        for (size_t r = 0; r < b->count; r++)
+            for (size_t i = 0; i < row; i++) y[(ptrdiff_t)r * stride + (ptrdiff_t)i] = from[i * LANES + r];
+    if (keep)
+        for (size_t r = 0; r < b->count; r++, keep += keep_stride, y += stride)
+            for (size_t i = 0; i < row; i++) y[i] = keep[i] ? y[i] : masked;
+}
+
+/* One value per column: v[width] to samples that lie outer x inner, the outer index stepping by `stride`. */
+FA_INLINE void F(columns_out_samples)(const REAL *v, REAL *y, ptrdiff_t stride, const fa_columns *b)
+{
+    y += (ptrdiff_t)b->outer * stride + (ptrdiff_t)b->first;
+    if (!b->across)
+        memcpy(y, v, b->count * sizeof(REAL));
+    else
+        for (size_t r = 0; r < b->count; r++)
+            for (size_t i = 0; i < b->inner; i++) y[(ptrdiff_t)r * stride + (ptrdiff_t)i] = v[i * LANES + r];
+}
