@@ -267,6 +267,15 @@ FITS: dict[str, dict[str, Fit]] = {
         6,
     ),
     "log_7": both("the same, one degree more", odd(mp.atanh), odd_weight(mp.atanh), 0, (3 - 2 * mp.sqrt(2)) ** 2, 2, 7),
+    "log_ratio": both(
+        "c of atanh(z) = z + z^3 c(z^2), z = (a-b)/(a+b), 1/1.501 < a/b < 1.501",
+        odd(mp.atanh),
+        odd_weight(mp.atanh),
+        0,
+        Real("0.0405"),
+        3,
+        7,
+    ),
     "log1p": both("Q of log1p(u) = u + u^2 Q(u), 0 < u <= 1", LOG1P_Q, lambda u: u**2 / mp.log1p(u), 0, 1, 8, 19),
 }
 

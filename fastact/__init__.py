@@ -19,6 +19,8 @@ from fastact.binary import *  # noqa: F403
 from fastact.binary import __all__ as _binary
 from fastact.cross_entropy import *  # noqa: F403
 from fastact.cross_entropy import __all__ as _cross_entropy
+from fastact.divergence import *  # noqa: F403
+from fastact.divergence import __all__ as _divergence
 from fastact.focal import *  # noqa: F403
 from fastact.focal import __all__ as _focal
 from fastact.gated import *  # noqa: F403
@@ -35,6 +37,7 @@ from fastact.smooth import __all__ as _smooth
 _threads._start()
 
 __all__ = [
-    *_activations, *_smooth, *_gated, *_gradients, *_rows, *_cross_entropy, *_focal, *_binary, *_regression,
-    "__version__", "get_include", "get_num_threads", "metrics", "set_num_threads", "show_config", "threads", "ufuncs",
+    *_activations, *_smooth, *_gated, *_gradients, *_rows, *_cross_entropy, *_divergence, *_focal, *_binary,
+    *_regression, "__version__", "get_include", "get_num_threads", "metrics", "set_num_threads", "show_config",
+    "threads", "ufuncs",
 ]

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
 from fastact._dispatch import as_floats, as_operand, check_number, check_out, default_modes
-from fastact._layout import Layout, broadcast_mask, check_temperature
+from fastact._layout import Axis, Layout, broadcast_mask, check_temperature, class_axes
 from fastact._reduction import check_reduction, check_weight, reduced
 
-_CROSS_ENTROPY, _CROSS_ENTROPY_WITH_GRAD = (_kernels.ROWS_ID[k] for k in ("cross_entropy", "cross_entropy_with_grad"))
+_ID = _kernels.ROWS_ID
+_DISTILLATION = {_ID["distillation_loss"], _ID["distillation_loss_with_grad"]}
 
 
-@dataclass(slots=True)
-class Options:
+class Options(NamedTuple):
     """The options of a classification loss, as the public functions take them."""
 
     axis: int = -1
@@ -39,11 +38,10 @@ class Options:
                 and self.label_smoothing == 0.0 and self.temperature == 1.0 and self.gamma is None)
 
 
-def plain_loss(name: str, logits: Any, labels: Any, ignore_index: Any, reduction: str, grad: Any) -> Any:
-    """(loss, gradient) of cross-entropy without further options if the arrays are plain, else None."""
+def plain_loss(name: str, kernel: int, logits: Any, labels: Any, ignore_index: Any, reduction: str, grad: Any) -> Any:
+    """(loss, gradient) without further options if the arrays are plain, else None."""
     if reduction not in ("mean", "sum"):
         return None
-    kernel = _CROSS_ENTROPY if grad is False else _CROSS_ENTROPY_WITH_GRAD
     plain = _kernels.class_plain(kernel, logits, labels, ignore_index, reduction == "mean", grad)
     if plain is None:
         return None
@@ -55,21 +53,34 @@ def plain_loss(name: str, logits: Any, labels: Any, ignore_index: Any, reduction
 
 @default_modes
 def classification_loss(
-    name: str, kernel: str, logits: ArrayLike, target: ArrayLike, options: Options, grad: bool = False,
-    grad_out: Any = None,
+    name: str, kernel: str, logits: ArrayLike, target: ArrayLike, options: Options, grad_out: Any = False,
+    arguments: tuple[str, str] = ("logits", "target"),
 ) -> Any:
-    """The loss, or (loss, gradient) if `grad`: everything is checked before the kernel writes anything."""
-    if options.plain and kernel == "cross_entropy":
-        plain = plain_loss(name, logits, target, options.ignore_index, options.reduction, grad_out if grad else False)
+    """The loss, or (loss, gradient) unless `grad_out` is False: all is checked before the kernel writes anything.
+
+    `arguments` are the names of the first two.
+    """
+    grad = grad_out is not False
+    id = _ID[kernel + "_with_grad" * grad]
+    if options.plain and id not in _DISTILLATION:
+        plain = plain_loss(name, id, logits, target, options.ignore_index, options.reduction, grad_out)
         if plain is not None:
             return plain if grad else plain[0]
     check_reduction(name, options.reduction)
-    given = as_floats(name, "logits", as_operand(name, "logits", logits))
+    given = as_floats(name, arguments[0], as_operand(name, arguments[0], logits))
     compute = np.dtype(np.float32) if given.dtype == np.float16 else given.dtype
-    axis = class_axis(name, options.axis, given.ndim)
+    axis = class_axis(name, options.axis, given.ndim, arguments[0])
     classes = given.shape[axis]
     samples = given.shape[:axis] + given.shape[axis + 1 :]
-    labels, probabilities = targets(name, target, given.shape, samples, compute)
+    labels: NDArray[Any] | None = None
+    probabilities: NDArray[Any] | None = None
+    if id in _DISTILLATION:
+        probabilities = as_floats(name, arguments[1], as_operand(name, arguments[1], target), compute)
+        if probabilities.shape != given.shape:
+            text = f"{name}: {arguments[1]} has shape {probabilities.shape}, expected {given.shape}, that of"
+            raise ValueError(f"{text} {arguments[0]}")
+    else:
+        labels, probabilities = targets(name, target, given.shape, samples, compute)
     smoothing = check_number(name, "label_smoothing", options.label_smoothing, 0.0, 1.0, "a number from 0 to 1")
     temperature = check_temperature(name, options.temperature)
     gamma = None
@@ -105,7 +116,7 @@ def classification_loss(
             gradient = np.empty(x.shape, compute)
     each = np.empty(samples, compute) if options.reduction == "none" else None
     total, divisor, bad = _kernels.class_loss(
-        _kernels.ROWS_ID[kernel + "_with_grad" * grad], layout.split, x, labels, probabilities,
+        id, layout.split, x, labels, probabilities,
         mask, weight,
         None if sample_weight is None else np.ascontiguousarray(sample_weight),
         each, gradient, ignore, smoothing, temperature, gamma, divisor, options.reduction == "mean",
@@ -120,19 +131,42 @@ def classification_loss(
     return loss, returned(gradient, grad_out, given.dtype)
 
 
+@default_modes
+def divergence(name: str, kernel: str, tensors: dict[str, ArrayLike], axis: Axis) -> Any:
+    """The sums over the class axes of `tensors`: the target distribution, and the one that is compared with it."""
+    arrays = [as_floats(name, argument, as_operand(name, argument, a)) for argument, a in tensors.items()]
+    dtype = np.result_type(*arrays)
+    p = arrays[0]
+    for argument, a in zip(tensors, arrays, strict=True):
+        if a.shape != p.shape:
+            raise ValueError(f"{name}: {argument} has shape {a.shape}, expected {p.shape}")
+    compute = np.dtype(np.float32) if dtype == np.float16 else dtype
+    axes = class_axes(name, axis, p.ndim)
+    rows = [np.moveaxis(np.asarray(a, compute), axes, range(-len(axes), 0)) for a in arrays]
+    samples = rows[0].shape[: p.ndim - len(axes)]
+    classes = math.prod(rows[0].shape[p.ndim - len(axes) :])
+    rows = [np.ascontiguousarray(a) for a in rows]
+    each = np.empty(samples, compute)
+    _kernels.class_loss(
+        _ID[kernel], (math.prod(samples), classes, 1), rows[-1], None, rows[0], None, None, None, each, None, None, 0.0,
+        1.0, None, 1.0, False,
+    )
+    return each.astype(dtype, copy=False)[()]
+
+
 def rows_of(a: NDArray[Any], axis: int, apart: bool) -> NDArray[Any]:
     """`a` contiguous, its classes moved to the end if they lie `apart`."""
     return np.ascontiguousarray(np.moveaxis(a, axis, -1) if apart else a)
 
 
-def class_axis(name: str, axis: Any, ndim: int) -> int:
+def class_axis(name: str, axis: Any, ndim: int, argument: str) -> int:
     """The class axis as a number from 0 to ndim - 1."""
     try:
         return np.lib.array_utils.normalize_axis_index(operator.index(axis), ndim)
     except TypeError:
         raise TypeError(f"{name}: axis is {axis!r}, expected an int") from None
     except np.exceptions.AxisError:
-        raise np.exceptions.AxisError(f"{name}: axis is {axis}, but logits have {ndim} dimensions") from None
+        raise np.exceptions.AxisError(f"{name}: axis is {axis}, but {argument} has {ndim} dimensions") from None
 
 
 def check_index(name: str, ignore_index: Any) -> int:

@@ -28,7 +28,7 @@ cdef extern from "_runtime.h" nogil:
         void *grad
         void *loss
         double *partial
-        size_t outer, cols, inner
+        size_t outer, cols, inner, unit_rows
         const char *labels
         Py_ssize_t label_stride
         int label_type, ignores, focal
@@ -42,6 +42,8 @@ cdef extern from "_runtime.h" nogil:
     size_t fa_split_chunks(size_t cols, size_t itemsize)
     int fa_by_columns(size_t cols, size_t inner)
     size_t fa_columns_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
+    size_t fa_class_unit_rows(const fa_xent_job *job, int kernel, size_t itemsize)
+    int64_t fa_class_ns(const fa_xent_job *job, int kernel, size_t itemsize)
 
 ROWS_ID = {fa_rows_names[i].decode(): i for i in range(FA_NROWS)}
 
@@ -363,24 +365,27 @@ def class_loss(int kernel, tuple shape, cnp.ndarray x, labels, target, where, we
 cdef class_run(fa_xent_job *job, int kernel, int dtype, double divisor, bint mean):
     """Checks the labels and, if all are classes, runs the job."""
     cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, samples = job.outer * job.inner
-    cdef Py_ssize_t units = fa_rows_units(job.outer, job.cols, job.inner, itemsize)
+    cdef Py_ssize_t unit = fa_class_unit_rows(job, kernel, itemsize), units = (samples + unit - 1) // unit
     cdef Py_ssize_t slots = max(units, (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, 1)
     cdef double total = 0.0
-    cdef int64_t ns = row_ns(samples * job.cols, itemsize), bad
+    cdef int64_t bad
     cdef fa_fp modes
     cdef char *memory = <char *>malloc(slots * (sizeof(double) + sizeof(int64_t)))
     if memory == NULL:
         raise MemoryError
+    job.unit_rows = unit
     job.partial = <double *>memory
     job.bad = <int64_t *>(memory + slots * sizeof(double))
     job.bad[0] = -1
+    if job.cols == 0 and job.loss != NULL:              # sums of nothing
+        memset(job.loss, 0, samples * itemsize)
     with nogil:
         modes = fa_fp_enter()
         if job.labels != NULL:
             divisor = check_labels(job, dtype)
         if job.bad[0] < 0 and samples * job.cols > 0:
             job.scale = 1.0 if not mean else 1.0 / divisor if divisor != 0.0 else 0.0
-            run(table.rows.run[kernel][dtype], job, units, fa_parts(ns))
+            run(table.rows.run[kernel][dtype], job, units, fa_parts(fa_class_ns(job, kernel, itemsize)))
             total = tree_sum(job.partial, units, 1)
         fa_fp_leave(modes)
     bad = job.bad[0]

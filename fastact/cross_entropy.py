@@ -1,8 +1,8 @@
-"""Cross-entropy and its kin: losses of class scores against labels or probabilities.
+"""Cross-entropy of scores, log-probabilities or probabilities against labels or probabilities.
 
-The class axis is the last unless ``axis`` says otherwise. All share ``weight``, ``ignore_index``, ``where``,
-``temperature``, ``reduction`` and ``sample_weight``; ``<loss>_with_grad`` gives ``(loss, gradient)`` at the cost of
-little more than the loss. Probabilities are never stored, sums have a fixed order.
+The class axis is the last unless ``axis`` says otherwise. All share ``weight``, ``ignore_index``, ``label_smoothing``,
+``reduction`` and ``sample_weight``; ``<loss>_with_grad`` gives ``(loss, gradient)`` at the cost of little more than the
+loss. Probabilities are never stored, sums have a fixed order.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from numpy.typing import ArrayLike
 
 from fastact._classes import Options, classification_loss
 
-__all__ = ["cross_entropy", "cross_entropy_with_grad"]
+_LOG_PROBS = "log_probs", "target"
+
+__all__ = ["cross_entropy", "cross_entropy_with_grad", "nll_loss", "nll_loss_with_grad"]
 
 
 def cross_entropy(
     logits: ArrayLike, target: ArrayLike, *, axis: int = -1, weight: ArrayLike | None = None,
     ignore_index: int | None = -100, label_smoothing: float = 0.0, temperature: float = 1.0,
-    where: ArrayLike | None = None, reduction: str = "mean", sample_weight: ArrayLike | None = None,
+    where: ArrayLike | None = None, from_logits: bool = True, reduction: str = "mean",
+    sample_weight: ArrayLike | None = None,
 ) -> Any:
     """Cross-entropy of softmax: ``-sum(target * log_softmax(logits/T))``.
 
     Parameters
     ----------
     logits : array_like
-        Scores, any shape with a class axis.
+        Scores, any shape with a class axis; probabilities with ``from_logits=False``.
     target : array_like
         Its number of dimensions decides: one less than `logits` means labels, of any integer dtype, in [0, C); equal
         means probabilities (integer or bool one-hot too), of the shape of `logits`.
@@ -42,6 +45,9 @@ def cross_entropy(
         T, finite and above 0. Default 1.
     where : array_like of bool, optional
         Broadcast to `logits`: classes where it is False leave the softmax. A label there gives inf.
+    from_logits : bool, optional
+        False: `logits` are probabilities p, and the loss is ``-sum(target * log(p))``. They are neither clipped nor
+        renormalised, log 0 is -inf; excludes `temperature` and `where`. Default True.
     reduction : {"mean", "sum", "none"}, optional
         Default "mean".
     sample_weight : array_like, optional
@@ -57,7 +63,8 @@ def cross_entropy(
     TypeError
         For labels that are floats, complex or object arrays.
     ValueError
-        For shapes that do not fit, weights that are negative or not finite, options out of range.
+        For shapes that do not fit, weights that are negative or not finite, options out of range, `temperature` or
+        `where` beside ``from_logits=False``.
     IndexError
         For a label outside [0, C) that is not `ignore_index`.
 
@@ -65,7 +72,8 @@ def cross_entropy(
     -----
     "mean" of labels divides by the sum of ``weight[target] * sample_weight`` over the samples that count, "mean" of
     probabilities by the number of samples. If that is 0 the mean is nan, without a warning, and the gradient 0.
-    0 * (-inf) is 0. The loss alone reads each logit once from memory and stores no probability.
+    0 * (-inf) is 0. A sample of weight 0 is left out like an ignored one. The loss alone reads each logit once from
+    memory and stores no probability.
 
     References
     ----------
@@ -76,22 +84,27 @@ def cross_entropy(
     >>> import numpy as np, fastact
     >>> fastact.cross_entropy(np.array([[0.0, 0.0]]), [1])
     np.float64(0.6931471805599453)
+    >>> fastact.cross_entropy(np.array([[0.5, 0.5]]), [1], from_logits=False)
+    np.float64(0.6931471805599453)
     """
     options = Options(axis, weight, ignore_index, label_smoothing, temperature, where, reduction, sample_weight)
-    return classification_loss("cross_entropy", "cross_entropy", logits, target, options)
+    kernel = "cross_entropy" if from_logits is True else kernel_of("cross_entropy", from_logits, options)
+    return classification_loss("cross_entropy", kernel, logits, target, options)
 
 
 def cross_entropy_with_grad(
     logits: ArrayLike, target: ArrayLike, *, axis: int = -1, weight: ArrayLike | None = None,
     ignore_index: int | None = -100, label_smoothing: float = 0.0, temperature: float = 1.0,
-    where: ArrayLike | None = None, reduction: str = "mean", sample_weight: ArrayLike | None = None,
-    grad_out: Any = None,
+    where: ArrayLike | None = None, from_logits: bool = True, reduction: str = "mean",
+    sample_weight: ArrayLike | None = None, grad_out: Any = None,
 ) -> tuple[Any, Any]:
     """`cross_entropy` and its gradient with respect to `logits`, in one pass over each row.
 
     Parameters
     ----------
-    logits, target, axis, weight, ignore_index, label_smoothing, temperature, where, reduction, sample_weight
+    logits, target, axis, weight, ignore_index, label_smoothing, temperature, where, from_logits
+        As in `cross_entropy`.
+    reduction, sample_weight
         As in `cross_entropy`.
     grad_out : ndarray, optional
         Where the gradient goes, of the shape and dtype of `logits`; may be `logits`.
@@ -101,7 +114,8 @@ def cross_entropy_with_grad(
     loss : scalar or ndarray
         As from `cross_entropy`.
     grad : ndarray
-        Gradient of the reduced loss (with "none": of the sum): ``(softmax(logits) - target) / n`` for a plain mean.
+        Gradient of the reduced loss (with "none": of the sum): ``(softmax(logits) - target) / n`` for a plain mean;
+        of probabilities ``-target / p / n``, where 0/0 is 0.
 
     Raises
     ------
@@ -116,7 +130,105 @@ def cross_entropy_with_grad(
     array([[ 0.5, -0.5]])
     """
     options = Options(axis, weight, ignore_index, label_smoothing, temperature, where, reduction, sample_weight)
-    loss, grad = classification_loss(
-        "cross_entropy_with_grad", "cross_entropy", logits, target, options, grad=True, grad_out=grad_out
-    )
+    name = "cross_entropy_with_grad"
+    kernel = "cross_entropy" if from_logits is True else kernel_of(name, from_logits, options)
+    loss, grad = classification_loss(name, kernel, logits, target, options, grad_out)
     return loss, grad
+
+
+def nll_loss(
+    log_probs: ArrayLike, target: ArrayLike, *, axis: int = -1, weight: ArrayLike | None = None,
+    ignore_index: int | None = -100, label_smoothing: float = 0.0, reduction: str = "mean",
+    sample_weight: ArrayLike | None = None,
+) -> Any:
+    """Negative log-likelihood: ``-sum(target * log_probs)``; of a label, ``-log_probs[label]``.
+
+    Parameters
+    ----------
+    log_probs : array_like
+        Log-probabilities, as from `log_softmax`: any shape with a class axis.
+    target : array_like
+        Labels or probabilities, as in `cross_entropy`.
+    axis, weight, ignore_index, label_smoothing, reduction, sample_weight
+        As in `cross_entropy`.
+
+    Returns
+    -------
+    scalar or ndarray
+        The loss, of the dtype of `log_probs` (float32 for float16); with "none" one of each sample.
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        As in `cross_entropy`.
+
+    See Also
+    --------
+    cross_entropy : does `log_softmax` and this at once, and more exactly.
+
+    Notes
+    -----
+    Nothing is normalised, and 0 * (-inf) is 0. Labels without smoothing read one number of each sample.
+
+    References
+    ----------
+    Bishop, "Pattern Recognition and Machine Learning", Springer 2006, 4.3.4.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> fastact.nll_loss(np.log([[0.25, 0.75], [0.5, 0.5]]), [0, 1], reduction="none").round(6)
+    array([1.386294, 0.693147])
+    """
+    options = Options(axis, weight, ignore_index, label_smoothing, 1.0, None, reduction, sample_weight)
+    return classification_loss("nll_loss", "nll_loss", log_probs, target, options, arguments=_LOG_PROBS)
+
+
+def nll_loss_with_grad(
+    log_probs: ArrayLike, target: ArrayLike, *, axis: int = -1, weight: ArrayLike | None = None,
+    ignore_index: int | None = -100, label_smoothing: float = 0.0, reduction: str = "mean",
+    sample_weight: ArrayLike | None = None, grad_out: Any = None,
+) -> tuple[Any, Any]:
+    """`nll_loss` and its gradient with respect to `log_probs`: ``-target / n`` for a plain mean.
+
+    Parameters
+    ----------
+    log_probs, target, axis, weight, ignore_index, label_smoothing, reduction, sample_weight
+        As in `nll_loss`.
+    grad_out : ndarray, optional
+        Where the gradient goes, of the shape and dtype of `log_probs`; may be `log_probs`.
+
+    Returns
+    -------
+    loss : scalar or ndarray
+        As from `nll_loss`.
+    grad : ndarray
+        Gradient of the reduced loss (with "none": of the sum).
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        As in `cross_entropy`, and for a `grad_out` that does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, fastact
+    >>> loss, grad = fastact.nll_loss_with_grad(np.log([[0.25, 0.75], [0.5, 0.5]]), [0, 1])
+    >>> grad
+    array([[-0.5,  0. ],
+           [ 0. , -0.5]])
+    """
+    options = Options(axis, weight, ignore_index, label_smoothing, 1.0, None, reduction, sample_weight)
+    name = "nll_loss_with_grad"
+    loss, grad = classification_loss(name, "nll_loss", log_probs, target, options, grad_out, _LOG_PROBS)
+    return loss, grad
+
+
+def kernel_of(name: str, from_logits: Any, options: Options) -> str:
+    """The kernel for logits or probabilities, which have no use for two of the options."""
+    if from_logits:
+        return "cross_entropy"
+    if options.temperature != 1 or options.where is not None:
+        given = "where" if options.where is not None else "temperature"
+        raise ValueError(f"{name}: {given} is given, expected none with from_logits=False")
+    return "probs_cross_entropy"

@@ -97,5 +97,5 @@ def focal_loss_with_grad(
     """
     options = Options(axis, weight, ignore_index, 0.0, temperature, where, reduction, sample_weight, gamma)
     name = "focal_loss_with_grad"
-    loss, grad = classification_loss(name, "cross_entropy", logits, target, options, grad=True, grad_out=grad_out)
+    loss, grad = classification_loss(name, "cross_entropy", logits, target, options, grad_out)
     return loss, grad

@@ -23,12 +23,13 @@ enum fa_label_type { FA_INT8, FA_INT16, FA_INT32, FA_INT64, FA_UINT8, FA_UINT16,
  * smoothing/C) everywhere; loss_i = sum_c a_c*(log-sum-exp - x_c/T), times sample_weight_i. */
 typedef struct {
     const void *x;               /* logits */
-    const void *target;          /* NULL, or probabilities (teacher logits for distillation) */
+    const void *target;          /* NULL, or probabilities; for distillation the teacher's logits */
     const uint8_t *where;        /* NULL, or 0 where a class is left out */
     void *grad;                  /* NULL, or where the gradient goes; may be x */
     void *loss;                  /* NULL, or where the loss of each sample goes */
     double *partial;             /* the sum of the losses of each unit */
     size_t outer, cols, inner;
+    size_t unit_rows;            /* samples in a unit */
     const char *labels;
     ptrdiff_t label_stride;      /* in bytes */
     int label_type;              /* fa_label_type */
@@ -134,6 +135,27 @@ static inline size_t fa_split_chunks(size_t cols, size_t itemsize)
 {
     const size_t chunk = fa_chunk_length(cols, itemsize);
     return (cols + chunk - 1) / chunk;
+}
+
+/* Whether a sample of a classification loss reads its label's number only. */
+static inline int fa_reads_labels_only(const fa_xent_job *job, int kernel)
+{
+    return kernel >= FA_ROWS_nll_loss && kernel <= FA_ROWS_probs_cross_entropy_with_grad && !job->target && job->smoothing == 0.0;
+}
+
+/* Samples in a unit of a classification loss. */
+static inline size_t fa_class_unit_rows(const fa_xent_job *job, int kernel, size_t itemsize)
+{
+    return fa_reads_labels_only(job, kernel) ? FA_UNIT_ROWS : fa_rows_per_unit(job->cols, itemsize);
+}
+
+/* Nanoseconds of a classification loss on one thread, roughly. */
+static inline int64_t fa_class_ns(const fa_xent_job *job, int kernel, size_t itemsize)
+{
+    const int64_t samples = (int64_t)(job->outer * job->inner), bytes = samples * (int64_t)(job->cols * itemsize);
+    if (fa_reads_labels_only(job, kernel))
+        return 10 * samples + (job->grad ? bytes / 16 : 0);
+    return bytes / (kernel >= FA_ROWS_probs_cross_entropy ? 6 : 16);
 }
 
 #ifdef FA_MAP_FACTS

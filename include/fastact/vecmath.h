@@ -177,6 +177,36 @@ static inline REAL F(log)(REAL x)
     return x > C(0.0) ? finite : outside;
 }
 
+/* (atanh(s) - s)/s^3 in s2 = s^2, |s| <= 0.2013; error of atanh 2^-35 | 2^-62. */
+static inline REAL F(atanh_r)(REAL s2)
+{
+#if FA_BITS == 32
+    return FMA(FMA(FMA(0x1.ee6974p-4f, s2, 0x1.23e1a6p-3f), s2, 0x1.999c08p-3f), s2, 0x1.555554p-2f);
+#else
+    const REAL s4 = s2 * s2, a = FMA(0x1.999999999c66bp-3, s2, 0x1.555555555554ep-2), b = FMA(0x1.c71c74c70faa6p-4, s2, 0x1.24924921a0bc9p-3);
+    const REAL c = FMA(0x1.3b373b2619e4bp-4, s2, 0x1.745c3eaddb32p-4), d = FMA(0x1.1c1d308c97fe4p-4, s2, 0x1.0db3c25306402p-4);
+    return FMA(FMA(FMA(d, s4, c), s4, b), s4, a);
+#endif
+}
+
+/* log(a/b) for finite numbers: inf for b = 0, -inf for a = 0, NaN for both and for a sign. Exact structure at a = b, where a
+ * quotient or a difference of logarithms would lose all digits: the difference a' - b' is exact, with a' the mantissa of a and
+ * b' = b 2^k within a factor 1.501 of it (log2 is linear within 0.0861 between powers of 2). Max error 2.4 | 2.4 ULP. */
+static inline REAL F(log_ratio)(REAL a, REAL b)
+{
+    const REAL inf = K(__builtin_inff(), __builtin_inf()), least = K(0x1p-126f, 0x1p-1022), up = K(0x1p24f, 0x1p54);
+    const UINT one = (UINT)BIAS << MANT, half = (UINT)1 << (MANT - 1), offset = (UINT)BIAS * 2 + 2;
+    const UINT p = F(bits)(a < least ? a * up : a), q = F(bits)(b < least ? b * up : b), exponent = p >> MANT << MANT;
+    const UINT k = (p - q + half + (offset << MANT)) >> MANT;                                           /* k + offset */
+    const REAL m = F(from_bits)(p - exponent + one), w = F(from_bits)(q + ((k - offset) << MANT) - exponent + one);
+    const REAL n = F(from_bits)(F(bits)(K(0x1p23f, 0x1p52)) | k) - (K(0x1p23f, 0x1p52) + (REAL)offset)
+        - (a < least ? K(24.f, 54.) : C(0.0)) + (b < least ? K(24.f, 54.) : C(0.0));
+    const REAL s = (m - w) / (m + w), s2 = s * s, t = C(2.0) * s;
+    const REAL y = FMA(n, F(ln2_hi), t + FMA(t, s2 * F(atanh_r)(s2), n * F(ln2_lo)));
+    const REAL outside = b == C(0.0) && a > C(0.0) ? inf : a == C(0.0) && b > C(0.0) ? -inf : inf - inf;
+    return (a > C(0.0)) & (b > C(0.0)) & (a < inf) & (b < inf) ? y : outside;
+}
+
 /* 2^shift log(1 + u) for 0 <= u <= 1, given U = 2^shift u: a result too small for the type keeps its digits. */
 static inline REAL F(log1p_unit)(REAL U, REAL u)
 {

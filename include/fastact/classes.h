@@ -1,0 +1,166 @@
+/* classes.h (template): what the classification losses share: what is known of their samples, the dense target, sums.
+ *
+ * A sample's target has a weight a_c for each class: `lab` at the label, the rest ("dense": probabilities, smoothing) summed
+ * span by span without being stored. 0 * inf = 0; a sample of weight 0 is left out like an ignored one.
+ */
+#undef SAMPLE
+#define SAMPLE(tensor, r) ((REAL *)job->tensor + (r) * job->cols)
+
+/* What is known of the samples of a unit; `dense` may hold all classes, `lab` is the label's share. */
+typedef struct {
+    REAL top[FA_CHUNKS], m[FA_UNIT_ROWS];
+    double sum[FA_UNIT_ROWS][2];
+    int64_t label[FA_UNIT_ROWS];
+    int counts[FA_UNIT_ROWS];
+    double d[FA_UNIT_ROWS], lab[FA_UNIT_ROWS];                  /* of the label */
+    double u[FA_UNIT_ROWS], a[FA_UNIT_ROWS], ad[FA_UNIT_ROWS];  /* smoothing/C; sums of a and of a*d over the dense target */
+    double weight[FA_UNIT_ROWS], loss[FA_UNIT_ROWS], k[FA_UNIT_ROWS], p_scale[FA_UNIT_ROWS], at_label[FA_UNIT_ROWS];
+} F(samples);
+
+/* The dense target of a span: a_c = weight_c (target_c (1 - smoothing) + u), 0 where masked and past the end. */
+FA_INLINE void F(dense_span)(REAL *a, const fa_xent_job *job, size_t row, size_t i, REAL u)
+{
+    const size_t count = job->cols - i < SPAN ? job->cols - i : SPAN;
+    const REAL left = (REAL)(1.0 - job->smoothing);
+    REAL weight[SPAN];
+    if (job->target) {
+        F(padded)(a, SAMPLE(target, row) + i, NULL, count, C(0.0));
+        if (job->smoothing != 0.0)
+            LANE(SPAN) a[j] = FMA(a[j], left, u);
+    } else
+        LANE(SPAN) a[j] = u;
+    if (job->weight) {
+        F(padded)(weight, (const REAL *)job->weight + i, NULL, count, C(0.0));
+        LANE(SPAN) a[j] *= weight[j];
+    }
+    if (job->where)
+        F(masked)(a, job->where + row * job->cols + i, count, C(0.0));
+    else if (count < SPAN)
+        LANE(SPAN) a[j] = j < count ? a[j] : C(0.0);
+}
+
+/* a v, and 0 for a = 0 whatever v is (0 * inf = 0), unless x, of which v is made, is nan. */
+static inline REAL F(share)(REAL a, REAL v, REAL x) { return a == C(0.0) && x == x ? C(0.0) : a * v; }
+
+/* What a row holds: logits, log-probabilities, probabilities (of a divergence: those of the second distribution). */
+enum F(given) { F(LOGITS), F(LOG_PROBS), F(PROBS), F(DIVERGENCE) };
+
+/* What a class with target weight a adds to a sum over the dense target, but for the factor a. */
+FA_INLINE REAL F(summand)(REAL a, REAL x, REAL m, F(temperature) t, const int given)
+{
+    return given == F(LOGITS) ? F(over)(x - m, t) : given == F(LOG_PROBS) ? -x : given == F(PROBS) ? -F(log)(x) : F(log_ratio)(a, x);
+}
+
+/* sums[0] = sum of a_c, sums[1] = sum of a_c times the summand: (x_c - m)/T of logits, -log p_c, log(a_c/p_c) */
+FA_INLINE void F(dense_sums)(const fa_xent_job *job, size_t row, REAL m, F(temperature) t, REAL u, double *sums, const int given)
+{
+    const size_t n = job->cols, chunk = fa_chunk_length(n, sizeof(REAL));
+    double low[2] = {0.0, 0.0};
+    REAL a[SPAN], buf[SPAN];
+    sums[0] = sums[1] = 0.0;
+    for (size_t c = 0; c < n; c += chunk) {
+        const size_t stop = n - c < chunk ? n : c + chunk;
+        for (size_t block = c; block < stop; block += BLOCK) {
+            const size_t end = stop - block < BLOCK ? stop : block + BLOCK;
+            REAL acc_a[SPAN], acc_ad[SPAN];
+            LANE(SPAN) acc_a[j] = C(0.0);
+            LANE(SPAN) acc_ad[j] = C(0.0);
+            for (size_t i = block; i < end; i += SPAN) {
+                const REAL *x = F(span)(buf, SAMPLE(x, row), NULL, i, end);
+                F(dense_span)(a, job, row, i, u);
+                LANE(SPAN) {
+                    if (given == F(LOGITS)) acc_a[j] += a[j];
+                    acc_ad[j] += F(share)(a[j], F(summand)(a[j], x[j], m, t, given), given == F(LOGITS) ? C(0.0) : x[j]);
+                }
+            }
+            if (given == F(LOGITS)) fa_add(&sums[0], &low[0], F(fold)(acc_a));
+            fa_add(&sums[1], &low[1], F(fold)(acc_ad));
+        }
+    }
+    sums[0] = fa_added(sums[0], low[0]);
+    sums[1] = fa_added(sums[1], low[1]);
+}
+
+/* The label's share of the dense target. */
+static inline double F(dense_at)(const fa_xent_job *job, int64_t label, double u)
+{
+    return job->weight ? u * ((const REAL *)job->weight)[label] : u;
+}
+
+static inline size_t F(kept)(const uint8_t *keep, size_t n)
+{
+    size_t count = 0;
+    for (size_t j = 0; j < n; j++) count += keep[j] != 0;
+    return count;
+}
+
+/* Reads what the samples of a unit are: labels, weights, which of them count. */
+FA_INLINE void F(describe)(const fa_xent_job *job, size_t row, size_t rows, F(samples) *s, const int general)
+{
+    if (job->labels)
+        fa_read_labels(job, row, rows, s->label);
+    for (size_t r = 0; r < rows; r++) {
+        const size_t kept = general && job->where ? F(kept)(job->where + (row + r) * job->cols, job->cols) : job->cols;
+        s->weight[r] = job->sample_weight ? (double)((const REAL *)job->sample_weight)[row + r] : 1.0;
+        s->counts[r] = kept && s->weight[r] != 0.0 && (!job->labels || fa_counts(job, s->label[r]));
+        s->u[r] = general ? job->smoothing / (double)kept : 0.0;
+        s->lab[r] = s->a[r] = s->ad[r] = 0.0;
+        if (job->labels && s->counts[r])
+            s->lab[r] = (1.0 - job->smoothing) * (job->weight ? (double)((const REAL *)job->weight)[s->label[r]] : 1.0);
+    }
+}
+
+/* a + b + c.. in a fixed tree */
+static inline double F(tree)(const double *v, size_t n)
+{
+    double t[FA_UNIT_ROWS] = {0};
+    for (size_t j = 0; j < n; j++) t[j] = v[j];
+    for (size_t width = FA_UNIT_ROWS / 2; width; width /= 2)
+        for (size_t j = 0; j < width; j++) t[j] += t[j + width];
+    return t[0];
+}
+
+/* The losses of a unit's samples: their sum, and each where it is wanted. */
+static inline void F(store_losses)(const fa_xent_job *job, ptrdiff_t unit, size_t row, size_t rows, const double *loss)
+{
+    job->partial[unit] = F(tree)(loss, rows);
+    if (job->loss)
+        for (size_t r = 0; r < rows; r++) ((REAL *)job->loss)[row + r] = (REAL)loss[r];
+}
+
+/* Units of FA_LABEL_UNIT samples: partial = the sum of the weights (of class and sample) of those that count; bad = the first
+ * whose label is no class, or -1. */
+ROWS(check_labels)
+{
+    const fa_xent_job *job = job_;
+    const size_t samples = job->outer * job->inner;
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        double total = 0.0, low = 0.0;
+        job->bad[unit] = -1;
+        const size_t first = (size_t)unit * FA_LABEL_UNIT, stop = samples - first < FA_LABEL_UNIT ? samples : first + FA_LABEL_UNIT;
+        for (size_t i = first; i < stop; i += FA_LABEL_BLOCK) {
+            const size_t n = stop - i < FA_LABEL_BLOCK ? stop - i : FA_LABEL_BLOCK;
+            int64_t label[FA_LABEL_BLOCK], count = 0, wrong = 0;
+            fa_read_labels(job, i, n, label);
+            for (size_t j = 0; j < n; j++) {
+                const int64_t ignored = job->ignores && label[j] == job->ignore, within = (uint64_t)label[j] < job->cols;
+                count += within & !ignored;
+                wrong += !within & !ignored;
+            }
+            if (wrong) {
+                for (size_t j = 0; j < n && job->bad[unit] < 0; j++)
+                    if (!((uint64_t)label[j] < job->cols || (job->ignores && label[j] == job->ignore))) job->bad[unit] = (int64_t)(i + j);
+                break;
+            }
+            if (!job->weight && !job->sample_weight)
+                total += (double)count;
+            else
+                for (size_t j = 0; j < n; j++)
+                    if (fa_counts(job, label[j])) {
+                        const double w = job->weight ? (double)((const REAL *)job->weight)[label[j]] : 1.0;
+                        fa_add(&total, &low, job->sample_weight ? w * (double)((const REAL *)job->sample_weight)[i + j] : w);
+                    }
+        }
+        job->partial[unit] = fa_added(total, low);
+    }
+}
