@@ -27,6 +27,8 @@ from fastact.gated import *  # noqa: F403
 from fastact.gated import __all__ as _gated
 from fastact.gradients import *  # noqa: F403
 from fastact.gradients import __all__ as _gradients
+from fastact.linear import *  # noqa: F403
+from fastact.linear import __all__ as _linear_layer
 from fastact.regression import *  # noqa: F403
 from fastact.regression import __all__ as _regression
 from fastact.rows import *  # noqa: F403
@@ -37,7 +39,7 @@ from fastact.smooth import __all__ as _smooth
 _threads._start()
 
 __all__ = [
-    *_activations, *_smooth, *_gated, *_gradients, *_rows, *_cross_entropy, *_divergence, *_focal, *_binary,
-    *_regression, "__version__", "get_include", "get_num_threads", "metrics", "set_num_threads", "show_config",
-    "threads", "ufuncs",
+    *_activations, *_smooth, *_gated, *_gradients, *_rows, *_cross_entropy, *_divergence, *_focal, *_linear_layer,
+    *_binary, *_regression, "__version__", "get_include", "get_num_threads", "metrics", "set_num_threads",
+    "show_config", "threads", "ufuncs",
 ]

@@ -50,3 +50,15 @@ def class_loss(
     sample_weight: Any, loss: Any, grad: Any, ignore: int | None, smoothing: float, temperature: float,
     gamma: float | None, divisor: float, mean: bool,
 ) -> tuple[float, float, int]: ...
+LINEAR_STATE: int
+def label_weights(
+    labels: Any, classes: int, weight: Any, sample_weight: Any, ignore: int | None, single: bool
+) -> tuple[float, int]: ...
+def linear_block(
+    kernel: int, shape: tuple[int, int, int], z: Any, first: int, samples: tuple[Any, ...], bias: Any, dbias: Any,
+    state: Any, margin: tuple[Any, Any, Any] | None,
+) -> float: ...
+def large_margin(
+    x: Any, linear_weight: Any, labels: Any, ignore: int | None, lambda_: float, knots: Any, logit: Any, by_w: Any,
+    by_x: Any, by_own: Any,
+) -> None: ...

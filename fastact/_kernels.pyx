@@ -8,7 +8,8 @@ Design in short
  - A task is `noexcept nogil`: everything is validated before, so a job cannot fail half-way.
  - `run` sets the default floating-point modes around every task, in every worker, and restores the caller's.
 The elementwise maps are in _map.pxi, those over runs in _map_rows.pxi (parameters per channel in _channels.pxi, glu in
-_glu.pxi, both gradients of prelu in _prelu.pxi), rows in _rows.pxi, pointwise losses in _losses.pxi, the C API in
+_glu.pxi, both gradients of prelu in _prelu.pxi), rows in _rows.pxi, losses of linear layers in _linear.pxi, pointwise
+losses in _losses.pxi, the C API in
 _capi.pxi.
 """
 from cython.parallel cimport prange
@@ -213,4 +214,5 @@ include "_glu.pxi"
 include "_losses.pxi"
 include "_prelu.pxi"
 include "_rows.pxi"
+include "_linear.pxi"
 include "_capi.pxi"

@@ -37,6 +37,17 @@ def test_softmax_loss_is_softmax_then_cross_entropy():
     assert in_two_steps == pytest.approx(fastact.cross_entropy(SCORES, LABELS), rel=1e-14)
 
 
+def test_softmax_loss_in_its_linear_form():
+    """-1/n sum log(e^(W_y.x + b_y) / sum_j e^(W_j.x + b_j))."""
+    x, w, b = np.array([[1.0, 2.0], [3.0, -1.0]]), np.array([[0.5, 0.2], [-0.3, 0.4]]), np.array([0.0, 0.1])
+    terms = [
+        math.log(math.exp(w[y] @ row + b[y]) / sum(math.exp(w[j] @ row + b[j]) for j in range(2)))
+        for row, y in zip(x, LABELS, strict=True)
+    ]
+    assert fastact.linear_cross_entropy(x, w, LABELS, linear_bias=b) == pytest.approx(-sum(terms) / 2, rel=1e-14)
+    assert fastact.cross_entropy(x @ w.T + b, LABELS) == pytest.approx(-sum(terms) / 2, rel=1e-14)
+
+
 def test_softmax_divides_by_the_sum_of_exponentials():
     p = fastact.softmax(SCORES[0])
     assert p.sum() == pytest.approx(1, abs=1e-15)
@@ -63,12 +74,13 @@ def test_softmax_regression_is_scikit_learns():
 
     def objective(theta):
         weight, bias = theta[:-classes].reshape(classes, features), theta[-classes:]
-        loss, dz = fastact.cross_entropy_with_grad(x @ weight.T + bias, target)
+        loss, _, dw, db = fastact.linear_cross_entropy_with_grad(x, weight, target, linear_bias=bias)
         penalty = 0.5 * (weight * weight).sum() / n
-        return loss + penalty, np.concatenate([(dz.T @ x + weight / n).ravel(), dz.sum(axis=0)])
+        return loss + penalty, np.concatenate([(dw + weight / n).ravel(), db])
 
     start = np.zeros(classes * (features + 1))
     found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 0, "gtol": 1e-8})
     weight, bias = found.x[:-classes].reshape(classes, features), found.x[-classes:]
     peer = LogisticRegression(C=1.0, tol=1e-8, max_iter=5000).fit(x, target)
-    assert_allclose(fastact.softmax(x @ weight.T + bias), peer.predict_proba(x), rtol=0, atol=1e-4)
+    probabilities = fastact.linear_softmax(x, weight, linear_bias=bias)
+    assert_allclose(probabilities, peer.predict_proba(x), rtol=0, atol=1e-4)

@@ -51,10 +51,12 @@ FA_INLINE REAL F(summand)(REAL a, REAL x, REAL m, F(temperature) t, const int gi
     return given == F(LOGITS) ? F(over)(x - m, t) : given == F(LOG_PROBS) ? -x : given == F(PROBS) ? -F(log)(x) : F(log_ratio)(a, x);
 }
 
-/* sums[0] = sum of a_c, sums[1] = sum of a_c times the summand: (x_c - m)/T of logits, -log p_c, log(a_c/p_c) */
-FA_INLINE void F(dense_sums)(const fa_xent_job *job, size_t row, REAL m, F(temperature) t, REAL u, double *sums, const int given)
+/* Over n classes from `first` on, which hold `given`: sums[0] = sum of a_c, sums[1] = sum of a_c times the summand: (x_c - m)/T of
+ * logits, -log p_c, log(a_c/p_c). Classes go on behind them only at the end of a span. */
+FA_INLINE void F(dense_sums)(const fa_xent_job *job, size_t row, const REAL *values, size_t first, size_t n, REAL m,
+                             F(temperature) t, REAL u, double *sums, const int given)
 {
-    const size_t n = job->cols, chunk = fa_chunk_length(n, sizeof(REAL));
+    const size_t chunk = fa_chunk_length(n, sizeof(REAL));
     double low[2] = {0.0, 0.0};
     REAL a[SPAN], buf[SPAN];
     sums[0] = sums[1] = 0.0;
@@ -66,8 +68,8 @@ FA_INLINE void F(dense_sums)(const fa_xent_job *job, size_t row, REAL m, F(tempe
             LANE(SPAN) acc_a[j] = C(0.0);
             LANE(SPAN) acc_ad[j] = C(0.0);
             for (size_t i = block; i < end; i += SPAN) {
-                const REAL *x = F(span)(buf, SAMPLE(x, row), NULL, i, end);
-                F(dense_span)(a, job, row, i, u);
+                const REAL *x = F(span)(buf, values, NULL, i, end);
+                F(dense_span)(a, job, row, first + i, u);
                 LANE(SPAN) {
                     if (given == F(LOGITS)) acc_a[j] += a[j];
                     acc_ad[j] += F(share)(a[j], F(summand)(a[j], x[j], m, t, given), given == F(LOGITS) ? C(0.0) : x[j]);

@@ -7,3 +7,4 @@
 #include "fastact/xent.h"
 #include "fastact/nll.h"
 #include "fastact/distill.h"
+#include "fastact/linear.h"

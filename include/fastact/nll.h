@@ -41,7 +41,7 @@ FA_INLINE void F(nll_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t e
         for (size_t r = 0; r < rows; r++) {
             double sums[2] = {0.0, 0.0};
             if (dense && s.counts[r])
-                F(dense_sums)(job, row + r, C(0.0), t, (REAL)s.u[r], sums, given);
+                F(dense_sums)(job, row + r, SAMPLE(x, row + r), 0, n, C(0.0), t, (REAL)s.u[r], sums, given);
             s.loss[r] = s.counts[r] ? s.weight[r] * (sums[1] + share_f64(s.lab[r], nll[r], s.d[r])) : 0.0;
         }
         F(store_losses)(job, unit, row, rows, s.loss);

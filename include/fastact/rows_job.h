@@ -43,6 +43,33 @@ typedef struct {
     int64_t *bad;                /* check_labels: per unit the first sample whose label is no class, or -1 */
 } fa_xent_job;
 
+/* What is known of a sample after some of its classes (linear.h). */
+typedef struct {
+    double m, rest, maxima;      /* the largest logit, the sum of exp(z - m) over all but one of them, their number */
+    double a, ad;                /* sums of a_c and a_c (z_c - m) over the dense target */
+    double at_label;             /* the label's logit; after linear_finish its gradient */
+    double p_scale, k;           /* grad_c = exp(z_c - m) p_scale - k a_c */
+} fa_linear_state;
+
+/* Logits of of.outer samples for the classes first .. first + classes - 1 of of.cols; units are FA_UNIT_ROWS samples. */
+typedef struct {
+    fa_xent_job of;              /* what is known of the samples; `target` has all classes */
+    void *z;                     /* outer x classes, contiguous; becomes the gradient */
+    size_t first, classes;
+    const void *bias;            /* NULL, or of the block's classes */
+    double *dbias;               /* NULL, or what the gradients are added to */
+    fa_linear_state *state;
+    const void *label_logit;     /* NULL, or what stands in place of each label's logit */
+    const double *label_slope;   /* the derivative of that, */
+    double *label_grad;          /* and where the gradient with respect to it goes */
+    const void *features_of, *class_of;         /* large_margin: x, weights; */
+    size_t features, margin;
+    double lambda;
+    const double *knots;         /* cos(k pi/margin), k = 1 .. margin - 1; */
+    void *to_logit;              /* the results */
+    double *by_w, *by_x, *by_own;
+} fa_linear_job;
+
 /* Runs the units begin <= u < end of a job; which units run together changes no bit. */
 typedef void (*fa_rows_fn)(void *job, ptrdiff_t begin, ptrdiff_t end);
 

@@ -9,13 +9,13 @@
  * Bytes per element from memory: the loss alone reads 1 (probability targets: 2) and stores no probability; with the
  * gradient the row is read once, its exponentials are kept in the gradient's row, in cache, and finished there: read 1, write 1.
  */
-/* grad_c = e_c p_scale - k a_c */
-static void F(dense_gradient)(const fa_xent_job *job, size_t row, REAL u, REAL p_scale, REAL k)
+/* grad_c = e_c p_scale - k a_c, of n classes from `first` on */
+static void F(dense_gradient)(const fa_xent_job *job, size_t row, REAL *grad, size_t first, size_t n, REAL u, REAL p_scale, REAL k)
 {
-    REAL *grad = SAMPLE(grad, row), a[SPAN];
-    for (size_t i = 0; i < job->cols; i += SPAN) {
-        const size_t count = job->cols - i < SPAN ? job->cols - i : SPAN;
-        F(dense_span)(a, job, row, i, u);
+    REAL a[SPAN];
+    for (size_t i = 0; i < n; i += SPAN) {
+        const size_t count = n - i < SPAN ? n - i : SPAN;
+        F(dense_span)(a, job, row, first + i, u);
         for (size_t j = 0; j < count; j++) grad[i + j] = FMA(-k, a[j], grad[i + j] * p_scale);
     }
 }
@@ -92,7 +92,7 @@ FA_INLINE void F(cross_entropy_units)(const fa_xent_job *job, ptrdiff_t begin, p
             }
             if (dense) {
                 double sums[2];
-                F(dense_sums)(job, row + r, s.m[r], t, (REAL)s.u[r], sums, F(LOGITS));
+                F(dense_sums)(job, row + r, x, 0, n, s.m[r], t, (REAL)s.u[r], sums, F(LOGITS));
                 s.a[r] = sums[0];
                 s.ad[r] = sums[1];
             }
@@ -110,7 +110,7 @@ FA_INLINE void F(cross_entropy_units)(const fa_xent_job *job, ptrdiff_t begin, p
                     continue;
                 }
                 if (dense)
-                    F(dense_gradient)(job, row + r, (REAL)s.u[r], p_scale, (REAL)s.k[r]);
+                    F(dense_gradient)(job, row + r, grad, 0, n, (REAL)s.u[r], p_scale, (REAL)s.k[r]);
                 else
                     LANE(n) grad[j] *= p_scale;
                 if (job->labels)

@@ -1,0 +1,184 @@
+# Softmax losses of a linear layer: kernels on blocks of logits. Included by _kernels.pyx.
+#
+# All of it is serial. The products between these calls run in the threads of NumPy's BLAS, which go on spinning for a
+# while, as ours would; two teams that spin on the same CPUs cost more than the whole of a small problem.
+
+cdef extern from "_runtime.h" nogil:
+    enum: FA_UNIT_ROWS
+    enum: FA_ROWS_cross_entropy, FA_ROWS_cross_entropy_with_grad
+    enum: FA_ROWS_linear_before, FA_ROWS_linear_after, FA_ROWS_linear_forward, FA_ROWS_linear_finish
+    enum: FA_ROWS_linear_gradient, FA_ROWS_large_margin
+    ctypedef struct fa_linear_state:
+        pass
+    ctypedef struct fa_linear_job:
+        fa_xent_job of
+        void *z
+        size_t first, classes
+        const void *bias
+        double *dbias
+        fa_linear_state *state
+        const void *label_logit
+        const double *label_slope
+        double *label_grad
+        const void *features_of
+        const void *class_of
+        size_t features, margin
+        double lambda_ "lambda"
+        const double *knots
+        void *to_logit
+        double *by_w
+        double *by_x
+        double *by_own
+
+LINEAR_STATE = sizeof(fa_linear_state) // sizeof(double)
+
+cdef enum:
+    LINEAR_BYTES = 1 << 18       # of logits that go through all kernels together: they stay in L2
+    LINEAR_PARTIALS = 4096
+
+
+cdef const void *data_or_null(a) except? NULL:
+    return NULL if a is None else cnp.PyArray_DATA(<cnp.ndarray?>a)
+
+
+cdef void set_samples(fa_linear_job *job, labels, target, weight, sample_weight, loss, ignore, double smoothing,
+                      double scale) except *:
+    """What is known of the samples of a block."""
+    memset(job, 0, sizeof(job[0]))
+    if labels is not None:
+        job.of.labels = <const char *>data_or_null(labels)
+        job.of.label_type = label_type(<cnp.ndarray>labels)
+        job.of.label_stride = cnp.PyArray_STRIDE(<cnp.ndarray>labels, 0)
+    job.of.target = data_or_null(target)
+    job.of.weight = data_or_null(weight)
+    job.of.sample_weight = data_or_null(sample_weight)
+    job.of.loss = <void *>data_or_null(loss)
+    job.of.ignores = ignore is not None
+    job.of.ignore = ignore if ignore is not None else 0
+    job.of.inner, job.of.temperature, job.of.smoothing, job.of.scale = 1, 1.0, smoothing, scale
+
+
+cdef void next_samples(fa_linear_job *job, Py_ssize_t rows, Py_ssize_t itemsize) noexcept nogil:
+    """Moves what is known of the samples by so many."""
+    if job.of.labels != NULL:
+        job.of.labels += rows * job.of.label_stride
+    if job.of.target != NULL:
+        job.of.target = <const char *>job.of.target + rows * job.of.cols * itemsize
+    if job.of.sample_weight != NULL:
+        job.of.sample_weight = <const char *>job.of.sample_weight + rows * itemsize
+    if job.of.loss != NULL:
+        job.of.loss = <char *>job.of.loss + rows * itemsize
+    job.z = <char *>job.z + rows * job.classes * itemsize
+    job.state += rows
+    if job.label_logit != NULL:
+        job.label_logit = <const char *>job.label_logit + rows * itemsize
+    if job.label_grad != NULL:
+        job.label_grad += rows
+        job.label_slope += rows
+
+
+def label_weights(cnp.ndarray labels, size_t classes, weight, sample_weight, ignore, bint single):
+    """(the sum of the weights of the samples that count, the first whose label is no class or -1), serially."""
+    cdef fa_linear_job job
+    cdef Py_ssize_t samples = cnp.PyArray_SIZE(labels), units = (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, u
+    cdef double total
+    cdef int64_t bad = -1
+    cdef char *memory
+    set_samples(&job, labels, None, weight, sample_weight, None, ignore, 0.0, 1.0)
+    job.of.outer, job.of.cols = samples, classes
+    memory = <char *>malloc(max(units, 1) * (sizeof(double) + sizeof(int64_t)))
+    if memory == NULL:
+        raise MemoryError
+    job.of.partial = <double *>memory
+    job.of.bad = <int64_t *>(memory + max(units, 1) * sizeof(double))
+    with nogil:
+        run(table.rows.run[FA_ROWS_check_labels][FA_F32 if single else FA_F64], &job, units, 1)
+        for u in range(units):
+            if bad < 0:
+                bad = job.of.bad[u]
+        total = tree_sum(job.of.partial, units, 1)
+    free(memory)
+    return total, bad
+
+
+cdef double linear_run(fa_linear_job *whole, int kernel, int dtype, bint before, bint after) noexcept nogil:
+    """Runs a kernel, and what comes before and after it, on samples that stay in the cache together; sums losses."""
+    cdef fa_linear_job job
+    cdef double partial[LINEAR_PARTIALS]
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, left = whole.of.outer, rows, units
+    cdef Py_ssize_t row = max(<Py_ssize_t>whole.classes * itemsize, 1), most = max(LINEAR_BYTES // row, 1)
+    cdef double total = 0.0
+    cdef fa_fp modes = fa_fp_enter()
+    job = whole[0]
+    job.of.partial = &partial[0]
+    most = min((most + FA_UNIT_ROWS - 1) & -FA_UNIT_ROWS, <Py_ssize_t>LINEAR_PARTIALS)
+    while left > 0:
+        rows = min(left, most)
+        job.of.outer = rows
+        job.of.x = job.z
+        job.of.grad = job.z
+        units = (rows + FA_UNIT_ROWS - 1) // FA_UNIT_ROWS
+        if before:
+            table.rows.run[FA_ROWS_linear_before][dtype](&job, 0, units)
+        if kernel == FA_ROWS_cross_entropy or kernel == FA_ROWS_cross_entropy_with_grad:
+            job.of.unit_rows = fa_class_unit_rows(&job.of, kernel, itemsize)
+            units = (rows + job.of.unit_rows - 1) // job.of.unit_rows
+        table.rows.run[kernel][dtype](&job, 0, units)
+        if kernel != FA_ROWS_linear_forward and kernel != FA_ROWS_linear_gradient:
+            total += tree_sum(&partial[0], units, 1)
+        if after:
+            table.rows.run[FA_ROWS_linear_after][dtype](&job, 0, (rows + FA_UNIT_ROWS - 1) // FA_UNIT_ROWS)
+        next_samples(&job, rows, itemsize)
+        left -= rows
+    fa_fp_leave(modes)
+    return total
+
+
+def linear_block(int kernel, tuple shape, z, Py_ssize_t first, samples, bias, dbias, state, margin):
+    """Runs a kernel on a block of logits: shape is (samples, classes of the block, all classes). Returns summed losses.
+
+    z: the block (None for linear_finish); samples: labels, target, class weights, sample weights, losses (each an array
+    or None), ignore, smoothing, scale of the gradient; bias, dbias: of the block's classes, or None; state: of the
+    samples, for blocks of some classes; margin: None, or logit, slope and gradient (or None) of each label. The arrays
+    are checked: contiguous (labels: one stride), aligned, native, of one dtype (dbias, state, slope, gradient float64).
+    """
+    cdef fa_linear_job job
+    cdef int dtype
+    cdef double total
+    cdef bint before, after
+    labels, target, weight, sample_weight, loss, ignore, smoothing, scale, like = samples
+    set_samples(&job, labels, target, weight, sample_weight, loss, ignore, smoothing, scale)
+    dtype = FA_F64 if cnp.PyArray_TYPE(<cnp.ndarray?>like) == cnp.NPY_DOUBLE else FA_F32
+    job.of.outer, job.classes, job.of.cols = shape
+    job.first = first
+    job.z = <void *>data_or_null(z)
+    job.bias = data_or_null(bias)
+    job.dbias = <double *>data_or_null(dbias)
+    job.state = <fa_linear_state *>data_or_null(state)
+    if margin is not None:
+        job.label_logit = data_or_null(margin[0])
+        job.label_slope = <const double *>data_or_null(margin[1])
+        job.label_grad = <double *>data_or_null(margin[2])
+    before = kernel != FA_ROWS_linear_finish and (job.bias != NULL or job.label_logit != NULL)
+    after = (kernel in (FA_ROWS_cross_entropy_with_grad, FA_ROWS_linear_gradient)
+             and (job.dbias != NULL or job.label_grad != NULL))
+    with nogil:
+        total = linear_run(&job, kernel, dtype, before, after)
+    return total
+
+
+def large_margin(cnp.ndarray x, cnp.ndarray linear_weight, cnp.ndarray labels, ignore, double lambda_,
+                 cnp.ndarray knots, cnp.ndarray logit, cnp.ndarray by_w, cnp.ndarray by_x, cnp.ndarray by_own):
+    """Fills, for each sample that counts, the logit of its label and the factors of its derivatives (linear.h)."""
+    cdef fa_linear_job job
+    cdef int dtype = FA_F64 if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else FA_F32
+    set_samples(&job, labels, None, None, None, None, ignore, 0.0, 1.0)
+    job.of.outer, job.features = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
+    job.of.cols = cnp.PyArray_DIM(linear_weight, 0)
+    job.features_of, job.class_of = cnp.PyArray_DATA(x), cnp.PyArray_DATA(linear_weight)
+    job.margin, job.lambda_, job.knots = cnp.PyArray_SIZE(knots) + 1, lambda_, <const double *>cnp.PyArray_DATA(knots)
+    job.to_logit = cnp.PyArray_DATA(logit)
+    job.by_w, job.by_x = <double *>cnp.PyArray_DATA(by_w), <double *>cnp.PyArray_DATA(by_x)
+    job.by_own = <double *>cnp.PyArray_DATA(by_own)
+    with nogil:
+        run(table.rows.run[FA_ROWS_large_margin][dtype], &job, (job.of.outer + FA_UNIT_ROWS - 1) // FA_UNIT_ROWS, 1)

@@ -1,0 +1,414 @@
+"""Losses of a linear layer without its N x C logits: blocks of them, by NumPy's BLAS, each finished by one C pass.
+
+A block holds the logits of some samples for some classes, or for all. Where a few hundred samples with all their
+classes fit into the workspace, the kernels of cross_entropy take the block and turn it into its gradient: three
+products in all. Else log-sum-exp runs over the blocks of classes, and for the gradient each block is computed a second
+time: four.
+
+Measured with 1024 samples, 512 features, 32000 classes, float32, two threads (ms): the plain product 160, in blocks of
+512 x 4000 it is 165, of 1024 x 2000 166, of 1024 x 4096 174, of 256 x 16000 178, of 64 x 32000 275; the passes take 11,
+and no less when a second thread, asleep during the products, takes half of each. The three products of the gradient,
+490 in one piece, take 500 by 512 samples, 524 by 256, 594 by 128, 728 by 64; their passes 14; four products, by
+1024 x 2048, 685.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastact import _kernels
+from fastact._classes import check_index, label_error, targets
+from fastact._dispatch import as_floats, as_operand, check_number, default_modes
+from fastact._layout import promoted
+from fastact._reduction import check_reduction, check_weight, gradient_scale, reduced
+
+Array = NDArray[Any]
+BLOCK_BYTES = 2**25
+_CACHED_BYTES = 2**23  # a block of this size stays in the last-level cache between its product and its pass
+_ROWS = 512  # of a block of some classes; more gain nothing
+_FULL_ROWS = 96  # from so many samples on, whole rows are faster than computing every block twice
+_MOST_ROWS = 1024  # of whole rows; more gain nothing
+_GROUP = 64  # classes: blocks end at an odd multiple, for BLAS writes 2**k bytes apart 4 % slower
+_ID = _kernels.ROWS_ID
+
+
+class Options(NamedTuple):
+    """The options of a linear loss, as the public functions take them."""
+
+    weight: ArrayLike | None = None
+    ignore_index: int | None = -100
+    label_smoothing: float = 0.0
+    reduction: str = "mean"
+    sample_weight: ArrayLike | None = None
+    block_bytes: int = BLOCK_BYTES
+    margin: int | None = None
+    lambda_: float = 0.0
+
+
+class Blocks(NamedTuple):
+    """Samples and classes of a block, and the elements of the buffer for partial products."""
+
+    rows: int
+    cols: int
+    spare: int
+
+
+class Samples(NamedTuple):
+    """Some samples of the batch: where they are, their features, and what the kernels are told of them."""
+
+    at: slice | Array
+    x: Array
+    known: tuple[Any, ...]
+    each: Array | None
+
+
+def choose_blocks(n: int, d: int, c: int, elements: int, cached: int, grad: bool, gathers: bool) -> Blocks:
+    """The shape of blocks for n samples, d features, c classes, a workspace of `elements`; `cached` fit the cache."""
+    aside = (2 if grad else 1) * d if gathers else 0  # of a sample: its features and their gradient
+    most = min(elements, cached)
+    if not grad:
+        rows = min(n, most // (c + aside))
+        if rows >= min(n, _ROWS // 2):
+            return Blocks(rows, c, 0)
+    else:
+        alone = n * (c + aside) <= elements
+        spare = 0 if alone else min(c * d, max(_GROUP * d, cached // 8))
+        rows = min(n, max(elements - spare, 0) // (c + aside), max(_MOST_ROWS, most // c))
+        if rows >= min(n, _FULL_ROWS):
+            rows = math.ceil(n / math.ceil(n / rows))
+            spare = 0 if rows == n else min(c * d, cached, elements - rows * (c + aside))
+            return Blocks(rows, c, max(spare, d))
+        most = min(elements // 2, cached)
+    rows = min(n, _ROWS, max(math.isqrt(most), 1), max(most // (_GROUP + 2 * aside), 1))
+    groups = max((most // rows - aside) // _GROUP, 1)
+    groups -= groups > 1 and groups % 2 == 0
+    groups = math.ceil(c / math.ceil(c / (groups * _GROUP)) / _GROUP)       # all blocks as wide as each other
+    return Blocks(rows, min(c, (groups | 1) * _GROUP), max(most, d) if grad else 0)
+
+
+class LinearLoss:
+    """One call, everything checked. `name` is the public function's, for errors."""
+
+    def __init__(
+        self, name: str, x: ArrayLike, linear_weight: ArrayLike, target: ArrayLike, linear_bias: ArrayLike | None,
+        options: Options,
+    ) -> None:
+        self.name = name
+        check_reduction(name, options.reduction)
+        self.reduction = options.reduction
+        x, linear_weight, bias, self.dtype = layer(name, x, linear_weight, linear_bias)
+        self.compute = compute = np.dtype(np.float32) if self.dtype == np.float16 else self.dtype
+        self.n, self.d, self.c = len(x), x.shape[1], len(linear_weight)
+        self.labels, self.target = targets(name, target, (self.n, self.c), (self.n,), compute)
+        self.smoothing = check_number(
+            name, "label_smoothing", options.label_smoothing, 0.0, 1.0, "a number from 0 to 1"
+        )
+        self.ignore = None if options.ignore_index is None else check_index(name, options.ignore_index)
+        self.weight = self.sample_weight = None
+        if options.weight is not None:
+            self.weight = np.ascontiguousarray(check_weight(name, "weight", options.weight, (self.c,), compute))
+        if options.sample_weight is not None:
+            self.sample_weight = check_weight(name, "sample_weight", options.sample_weight, (self.n,), compute)
+            self.sample_weight = np.ascontiguousarray(self.sample_weight)
+        self.elements = max(check_block_bytes(name, options.block_bytes) // compute.itemsize, 1)
+        self.knots: Array | None = None
+        if options.margin is not None:
+            self.knots = knots(name, options.margin)
+            self.lambda_ = check_number(name, "lambda_", options.lambda_, 0.0, np.inf, "a finite number >= 0")
+            if self.labels is None:
+                shapes = f"{(self.n, self.c)}, expected integer labels of shape {(self.n,)}"
+                raise ValueError(f"{name}: target has shape {shapes}")
+        if self.labels is None:
+            self.divisor = float(self.n if self.sample_weight is None else self.sample_weight.sum(dtype=np.float64))
+        else:
+            self.divisor, bad = _kernels.label_weights(
+                self.labels, self.c, self.weight, self.sample_weight, self.ignore, compute == np.float32
+            )
+            if bad >= 0:
+                raise IndexError(label_error(name, np.asarray(target), bad, self.c))
+        whole = self.knots is not None  # the margin's kernel reads rows
+        self.x, self.linear_weight = (as_rows(a.astype(compute, copy=False), whole) for a in (x, linear_weight))
+        self.bias = None if bias is None else np.ascontiguousarray(bias, compute)
+        self.keep = self.kept()
+
+    def kept(self) -> Array | None:
+        """The samples that count, if not all do: what the others hold reaches no product."""
+        keep = np.ones(self.n, np.bool_)
+        if self.labels is not None and self.ignore is not None:
+            keep &= self.labels != self.ignore
+        if self.sample_weight is not None:
+            keep &= self.sample_weight != 0
+        return None if keep.all() else np.flatnonzero(keep)
+
+    @property
+    def counted(self) -> int:
+        """How many samples count."""
+        return self.n if self.keep is None else len(self.keep)
+
+    def run(self, grad: bool) -> Any:
+        """The loss, or (loss, dx, dlinear_weight, dlinear_bias)."""
+        self.each = np.zeros(self.n, self.compute) if self.reduction == "none" else None
+        self.scale = gradient_scale(self.divisor, self.reduction)
+        total = 0.0
+        gradients = Gradients(self) if grad else None
+        if self.counted and self.c:
+            blocks = choose_blocks(
+                self.counted, self.d, self.c, self.elements, _CACHED_BYTES // self.compute.itemsize, grad,
+                self.keep is not None,
+            )
+            work = Work(self, blocks, gradients)
+            for samples in self.samples(blocks.rows):
+                total += work.whole_rows(samples) if blocks.cols == self.c else work.blocks_of_classes(samples)
+        loss = self.each if self.each is not None else reduced(total, self.divisor, self.reduction, self.compute)
+        return loss if gradients is None else (loss, *gradients.returned())
+
+    def samples(self, rows: int) -> Iterator[Samples]:
+        """The samples that count, `rows` at a time."""
+        gathered = np.empty((rows, self.d), self.compute) if self.keep is not None else None
+        for start in range(0, self.counted, rows):
+            stop = min(start + rows, self.counted)
+            at: slice | Array = slice(start, stop)
+            if self.keep is None or gathered is None:
+                x = self.x[at]
+            else:
+                at = self.keep[at]
+                x = self.x.take(at, 0, gathered[: stop - start], "clip")
+            labels, target, sample_weight = (
+                None if a is None else a[at] for a in (self.labels, self.target, self.sample_weight)
+            )
+            each = None if self.each is None else np.empty(len(x), self.compute)
+            known = (labels, target, self.weight, sample_weight, each, self.ignore, self.smoothing, self.scale, x)
+            yield Samples(at, x, known, each)
+
+
+class Gradients:
+    """dx, dlinear_weight and dlinear_bias while they grow."""
+
+    def __init__(self, loss: LinearLoss) -> None:
+        make = np.empty if loss.keep is None and loss.c else np.zeros
+        self.dtype = loss.dtype
+        self.dx = make((loss.n, loss.d), loss.compute)
+        self.dw = (np.empty if loss.counted else np.zeros)((loss.c, loss.d), loss.compute)
+        self.db = None if loss.bias is None else np.zeros(loss.c, np.float64)
+
+    def returned(self) -> tuple[Array, Array, Array | None]:
+        """As the caller gets them."""
+        with np.errstate(over="ignore"):
+            db = None if self.db is None else self.db.astype(self.dtype)
+            return self.dx.astype(self.dtype, copy=False), self.dw.astype(self.dtype, copy=False), db
+
+
+class Work:
+    """The workspace of a call, and what is done in it with some of the samples."""
+
+    def __init__(self, loss: LinearLoss, blocks: Blocks, gradients: Gradients | None) -> None:
+        self.loss, self.blocks, self.gradients = loss, blocks, gradients
+        self.logits = np.empty(blocks.rows * blocks.cols, loss.compute)
+        self.spare = np.empty(blocks.spare, loss.compute)
+        self.dx = None
+        if gradients is not None and loss.keep is not None:
+            self.dx = np.empty((blocks.rows, loss.d), loss.compute)
+        self.state = None
+        if blocks.cols < loss.c:
+            self.state = np.empty((blocks.rows, _kernels.LINEAR_STATE), np.float64)
+        self.first = True  # no sample has reached dlinear_weight
+
+    def product(self, samples: Samples, cols: slice) -> Array:
+        """The logits of these classes, without the bias."""
+        w = self.loss.linear_weight[cols]
+        z = self.logits[: len(samples.x) * len(w)].reshape(len(samples.x), len(w))
+        return np.matmul(samples.x, w.T, out=z)
+
+    def pass_over(self, kernel: str, z: Array | None, samples: Samples, cols: slice, margin: Any) -> float:
+        """One C pass over a block; the sum of the losses if they are known after it."""
+        loss, db = self.loss, None if self.gradients is None else self.gradients.db
+        shape = len(samples.x), 1 if z is None else z.shape[1], loss.c
+        bias = None if loss.bias is None else loss.bias[cols]
+        return _kernels.linear_block(
+            _ID[kernel], shape, z, cols.start, samples.known, bias, None if db is None else db[cols], self.state, margin
+        )
+
+    def whole_rows(self, samples: Samples) -> float:
+        """Loss (and gradients) of samples whose classes come in one block."""
+        everything = slice(0, self.loss.c)
+        margin = self.margin(samples)
+        z = self.product(samples, everything)
+        kernel = "cross_entropy" if self.gradients is None else "cross_entropy_with_grad"
+        total = self.pass_over(kernel, z, samples, everything, margin and margin[:3])
+        if self.gradients is not None:
+            dx = self.dx_of(samples)
+            np.matmul(z, self.loss.linear_weight, out=dx)
+            self.add_dw(z, samples, everything)
+            self.finish_dx(samples, dx, margin)
+        self.store_losses(samples)
+        return total
+
+    def blocks_of_classes(self, samples: Samples) -> float:
+        """The same for samples whose classes come in several blocks."""
+        c, step = self.loss.c, self.blocks.cols
+        blocks = [slice(start, min(start + step, c)) for start in range(0, c, step)]
+        margin = self.margin(samples)
+        for cols in blocks:
+            self.pass_over("linear_forward", self.product(samples, cols), samples, cols, margin and margin[:3])
+        total = self.pass_over("linear_finish", None, samples, slice(0, 0), None)
+        if self.gradients is not None:
+            dx = self.dx_of(samples)
+            for cols in blocks:
+                z = self.product(samples, cols)
+                self.pass_over("linear_gradient", z, samples, cols, margin and margin[:3])
+                add_product(z, self.loss.linear_weight[cols], dx, self.spare, cols.start == 0)
+                self.add_dw(z, samples, cols)
+            self.finish_dx(samples, dx, margin)
+        self.store_losses(samples)
+        return total
+
+    def margin(self, samples: Samples) -> Any:
+        """What stands in place of the labels' logits: values, slopes, room for gradients; factors of x and weights."""
+        loss = self.loss
+        if loss.knots is None:
+            return None
+        logit = np.empty(len(samples.x), loss.compute)
+        by_w, by_x, by_own, slope = (np.zeros(len(logit), np.float64) for _ in range(4))
+        _kernels.large_margin(
+            samples.x, loss.linear_weight, samples.known[0], loss.ignore, loss.lambda_, loss.knots, logit, by_w, by_x,
+            by_own,
+        )
+        return logit, by_w, slope, by_x, by_own
+
+    def dx_of(self, samples: Samples) -> Array:
+        """Where the gradient with respect to these samples is computed."""
+        assert self.gradients is not None
+        return self.gradients.dx[samples.at] if self.dx is None else self.dx[: len(samples.x)]
+
+    def add_dw(self, z: Array, samples: Samples, cols: slice) -> None:
+        """Adds the gradient of a block to dlinear_weight."""
+        assert self.gradients is not None
+        add_product(z.T, samples.x, self.gradients.dw[cols], self.spare, self.first)
+
+    def finish_dx(self, samples: Samples, dx: Array, margin: Any) -> None:
+        """After the last block: what is left of the margin, and dx to its place."""
+        assert self.gradients is not None
+        self.first = False
+        if margin is not None:
+            _, _, slope, by_x, by_own = margin
+            add_multiples(slope * by_x, samples.x, dx, self.spare)
+            own = np.bincount(samples.known[0], slope * by_own, self.loss.c)
+            for start in range(0, self.loss.c, 65536):
+                some = start + np.flatnonzero(own[start : start + 65536])
+                for label in some:
+                    self.gradients.dw[label] += own[label].astype(dx.dtype) * self.loss.linear_weight[label]
+        if self.dx is not None:
+            self.gradients.dx[samples.at] = dx
+
+    def store_losses(self, samples: Samples) -> None:
+        """Each sample's loss to its place."""
+        if self.loss.each is not None:
+            self.loss.each[samples.at] = samples.each
+
+
+def add_product(a: Array, b: Array, out: Array, spare: Array, first: bool) -> None:
+    """Computes out = a @ b, or out += a @ b, some rows at a time through the spare buffer."""
+    if first:
+        np.matmul(a, b, out=out)
+        return
+    step = max(spare.size // max(out.shape[1], 1), 1)
+    for start in range(0, len(out), step):
+        some = out[start : start + step]
+        part = np.matmul(a[start : start + step], b, out=spare[: some.size].reshape(some.shape))
+        np.add(some, part, out=some)
+
+
+def add_multiples(factors: Array, rows: Array, out: Array, spare: Array) -> None:
+    """Adds factors[:, None] * rows to out, some rows at a time through the spare buffer."""
+    step = max(spare.size // max(out.shape[1], 1), 1)
+    factors = factors.astype(out.dtype)[:, np.newaxis]
+    for start in range(0, len(out), step):
+        some = out[start : start + step]
+        part = spare[: some.size].reshape(some.shape)
+        np.add(some, np.multiply(factors[start : start + step], rows[start : start + step], out=part), out=some)
+
+
+@default_modes
+def linear_loss(
+    name: str, x: ArrayLike, linear_weight: ArrayLike, target: ArrayLike, linear_bias: ArrayLike | None,
+    options: Options, grad: bool = False,
+) -> Any:
+    """The loss, or (loss, dx, dlinear_weight, dlinear_bias) if `grad`."""
+    before = _kernels.set_thread_threads(1)  # no team of ours beside BLAS's: see _linear.pxi
+    try:
+        with np.errstate(all="ignore"):
+            return LinearLoss(name, x, linear_weight, target, linear_bias, options).run(grad)
+    finally:
+        _kernels.set_thread_threads(before)
+
+
+def layer(
+    name: str, x: ArrayLike, linear_weight: ArrayLike, linear_bias: ArrayLike | None
+) -> tuple[Array, Array, Array | None, np.dtype[Any]]:
+    """Checks x (N, D), linear_weight (C, D), linear_bias (C,); finds their common dtype."""
+    given = {"x": x, "linear_weight": linear_weight}
+    if linear_bias is not None:
+        given["linear_bias"] = linear_bias
+    arrays = [as_floats(name, argument, as_operand(name, argument, a)) for argument, a in given.items()]
+    if arrays[0].ndim != 2:
+        raise ValueError(f"{name}: x has shape {arrays[0].shape}, expected (samples, features)")
+    if arrays[1].ndim != 2 or arrays[1].shape[1] != arrays[0].shape[1]:
+        shape = f"(classes, {arrays[0].shape[1]}), as x has shape {arrays[0].shape}"
+        raise ValueError(f"{name}: linear_weight has shape {arrays[1].shape}, expected {shape}")
+    if linear_bias is not None and arrays[2].shape != arrays[1].shape[:1]:
+        raise ValueError(f"{name}: linear_bias has shape {arrays[2].shape}, expected {arrays[1].shape[:1]}")
+    dtype = np.result_type(*arrays)
+    return arrays[0], arrays[1], arrays[2] if linear_bias is not None else None, dtype
+
+
+def as_rows(a: Array, contiguous: bool) -> Array:
+    """`a` as BLAS takes it: one of its strides is that of an element; a copy only if it must be."""
+    return a if a.flags.c_contiguous or (a.flags.f_contiguous and not contiguous) else np.ascontiguousarray(a)
+
+
+def check_block_bytes(name: str, block_bytes: Any) -> int:
+    """`block_bytes` as an int above 0."""
+    try:
+        size = operator.index(block_bytes)
+    except TypeError:
+        raise TypeError(f"{name}: block_bytes is {block_bytes!r}, expected an int") from None
+    if size < 1:
+        raise ValueError(f"{name}: block_bytes is {size}, expected an int >= 1")
+    return size
+
+
+def knots(name: str, margin: Any) -> Array:
+    """cos(k pi/margin) for k from 1 to margin - 1: where psi changes from one piece to the next."""
+    try:
+        m = operator.index(margin)
+    except TypeError:
+        raise TypeError(f"{name}: margin is {margin!r}, expected an int") from None
+    if m < 1:
+        raise ValueError(f"{name}: margin is {m}, expected an int >= 1")
+    places: Array = np.cos(np.arange(1, m) * (np.pi / m))
+    return places
+
+
+@default_modes
+def softmax_of_layer(name: str, x: ArrayLike, linear_weight: ArrayLike, linear_bias: ArrayLike | None) -> Array:
+    """Class probabilities: softmax in place on the product."""
+    x, linear_weight, bias, dtype = layer(name, x, linear_weight, linear_bias)
+    compute = promoted(x, linear_weight) if bias is None else promoted(x, linear_weight, bias)
+    y = np.empty((len(x), len(linear_weight)), compute)
+    with np.errstate(all="ignore"):
+        x, linear_weight = (as_rows(a.astype(compute, copy=False), False) for a in (x, linear_weight))
+        np.matmul(x, linear_weight.T, out=y)
+        if bias is not None:
+            y += bias
+        before = _kernels.set_thread_threads(1)
+        try:
+            _kernels.rows_plain(_ID["softmax"], y, None, None, y, len(x), len(linear_weight), 1, 1.0)
+        finally:
+            _kernels.set_thread_threads(before)
+        return np.asarray(y.astype(dtype, copy=False))

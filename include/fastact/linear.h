@@ -1,0 +1,219 @@
+/* linear.h (template): what softmax losses of a linear layer need beside xent.h: logits that come in blocks of classes.
+ *
+ * A block holds the logits of some samples for the classes first .. first + classes - 1, fresh from a product with the
+ * weights. linear_forward folds it into the state of its samples (a running log-sum-exp), linear_finish makes losses of the
+ * states when all classes were seen, linear_gradient turns a block, computed again, into its gradient. Samples whose classes
+ * come in one block need none of this: xent.h's kernels take them as they lie.
+ *
+ * The state of a sample: m the largest logit, rest the sum of exp(z - m) over all but one maximum. Two of them are
+ *   rest = rest_1 + (1 + rest_2) exp(m_2 - m_1)    for m_1 >= m_2
+ * so that log1p(rest) keeps its relative accuracy when one class dominates, in whichever block it is.
+ */
+#undef BLOCK_ROW
+#define BLOCK_ROW(row) ((REAL *)job->z + (row) * job->classes)
+
+/* The place of a label in the block; at least `classes` if it is in another. */
+static inline size_t F(in_block)(const fa_linear_job *job, int64_t label) { return (size_t)label - job->first; }
+
+/* The samples of unit u, described. */
+FA_INLINE size_t F(linear_unit)(const fa_linear_job *job, ptrdiff_t unit, F(samples) *s)
+{
+    const size_t row = (size_t)unit * FA_UNIT_ROWS, left = job->of.outer - row, rows = left < FA_UNIT_ROWS ? left : FA_UNIT_ROWS;
+    F(describe)(&job->of, row, rows, s, 1);
+    return rows;
+}
+
+/* What a product leaves to do: the bias, and logits of the labels that are not a product (large margin). */
+ROWS(linear_before)
+{
+    const fa_linear_job *job = job_;
+    const size_t n = job->classes;
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        F(samples) s;
+        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        for (size_t r = 0; r < rows; r++) {
+            REAL *z = BLOCK_ROW(row + r);
+            const REAL *bias = job->bias;
+            if (bias)
+                LANE(n) z[j] += bias[j];
+            if (job->label_logit && s.counts[r] && F(in_block)(job, s.label[r]) < n)
+                z[F(in_block)(job, s.label[r])] = ((const REAL *)job->label_logit)[row + r];
+        }
+    }
+}
+
+/* The gradient with respect to the bias; the label's, kept and multiplied by its slope. */
+ROWS(linear_after)
+{
+    const fa_linear_job *job = job_;
+    const size_t n = job->classes;
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        F(samples) s;
+        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        for (size_t r = 0; r < rows; r++) {
+            REAL *z = BLOCK_ROW(row + r);
+            double *dbias = job->dbias;
+            if (dbias)
+                LANE(n) dbias[j] += (double)z[j];
+            if (job->label_grad && s.counts[r] && F(in_block)(job, s.label[r]) < n) {
+                REAL *at = z + F(in_block)(job, s.label[r]);
+                job->label_grad[row + r] = (double)*at;
+                *at = (REAL)((double)*at * job->label_slope[row + r]);
+            }
+        }
+    }
+}
+
+static inline void F(merge)(fa_linear_state *s, const fa_linear_state *b)
+{
+    const double m = b->m > s->m ? b->m : s->m;
+    if (s->a != 0.0)
+        s->ad += s->a * (s->m - m);
+    if (b->a != 0.0)
+        s->ad += b->ad + b->a * (b->m - m);
+    s->a += b->a;
+    if (b->maxima == 0.0 || s->maxima == 0.0)           /* a side that is all -inf, or holds a nan: its rest is 0, or nan */
+        s->rest += b->rest;
+    else if (b->m > s->m)
+        s->rest = b->rest + (1.0 + s->rest) * exp_f64(s->m - b->m);
+    else
+        s->rest += (1.0 + b->rest) * exp_f64(b->m - s->m);
+    s->maxima += b->maxima;
+    s->m = m;
+}
+
+ROWS(linear_forward)
+{
+    const fa_linear_job *job = job_;
+    const size_t n = job->classes, chunk = fa_chunk_length(n, sizeof(REAL));
+    const F(temperature) t = F(temperature_of)(1.0);
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        F(samples) s;
+        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        for (size_t r = 0; r < rows; r++) {
+            fa_linear_state *state = job->state + row + r, block = {0};
+            const REAL *z = BLOCK_ROW(row + r);
+            double sum[2];
+            if (!s.counts[r])
+                continue;
+            if (job->of.labels && F(in_block)(job, s.label[r]) < n)
+                state->at_label = (double)z[F(in_block)(job, s.label[r])];
+            const REAL m = F(row_max)(z, NULL, n, chunk, s.top);
+            if (job->of.target || job->of.smoothing != 0.0) {
+                F(dense_sums)(&job->of, row + r, z, job->first, n, m, t, (REAL)s.u[r], sum, F(LOGITS));
+                block.a = sum[0];
+                block.ad = sum[1];
+            }
+            F(row_sum)(z, NULL, NULL, n, chunk, m, s.top, t, 0, 0, 1, n * sizeof(REAL) <= FA_AHEAD_BYTES ? n : 0, sum);
+            block.m = (double)m;
+            block.rest = sum[0];
+            block.maxima = sum[1];
+            block.at_label = state->at_label;
+            if (job->first == 0)
+                *state = block;
+            else
+                F(merge)(state, &block);
+        }
+    }
+}
+
+ROWS(linear_finish)
+{
+    const fa_linear_job *job = job_;
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        F(samples) s;
+        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        fa_linear_state *state = job->state + row;
+        for (size_t r = 0; r < rows; r++) {
+            s.m[r] = s.counts[r] ? (REAL)state[r].m : C(0.0);
+            s.sum[r][0] = s.counts[r] ? state[r].rest : 0.0;
+            s.sum[r][1] = s.counts[r] ? state[r].maxima : 0.0;
+            s.d[r] = s.counts[r] && job->of.labels ? state[r].at_label - state[r].m : 0.0;
+            s.a[r] = s.counts[r] ? state[r].a : 0.0;
+            s.ad[r] = s.counts[r] ? state[r].ad : 0.0;
+        }
+        F(sample_losses)(&job->of, rows, &s, 1, 1);
+        for (size_t r = 0; r < rows; r++) {
+            state[r].p_scale = s.p_scale[r];
+            state[r].k = s.k[r];
+            state[r].at_label = s.at_label[r];
+            if (job->of.loss)
+                ((REAL *)job->of.loss)[row + r] = (REAL)s.loss[r];
+        }
+        job->of.partial[unit] = F(tree)(s.loss, rows);
+    }
+}
+
+ROWS(linear_gradient)
+{
+    const fa_linear_job *job = job_;
+    const size_t n = job->classes;
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        F(samples) s;
+        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        for (size_t r = 0; r < rows; r++) {
+            const fa_linear_state *state = job->state + row + r;
+            REAL *z = BLOCK_ROW(row + r);
+            if (!s.counts[r] || job->of.scale == 0.0) {
+                memset(z, 0, n * sizeof(REAL));
+                continue;
+            }
+            const REAL m = (REAL)state->m, p_scale = (REAL)state->p_scale;
+            if (job->of.target || job->of.smoothing != 0.0) {
+                LANE(n) z[j] = F(exp_row)(z[j] - m, C(-0.0));
+                F(dense_gradient)(&job->of, row + r, z, job->first, n, (REAL)s.u[r], p_scale, (REAL)state->k);
+            } else
+                LANE(n) z[j] = F(exp_row)(z[j] - m, C(-0.0)) * p_scale;
+            if (job->of.labels && F(in_block)(job, s.label[r]) < n)
+                z[F(in_block)(job, s.label[r])] = (REAL)state->at_label;
+        }
+    }
+}
+
+/* ---- large margin (Liu et al. 2016) ---- */
+
+static inline double F(dot_of)(const REAL *a, const REAL *b, size_t n)
+{
+    double lane[8] = {0.0};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        LANE(8) lane[j] += (double)a[i + j] * (double)b[i + j];
+    for (; i < n; i++) lane[0] += (double)a[i] * (double)b[i];
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+/* What stands in the place of the label's logit, z = (lambda s + |w||x| psi)/(1 + lambda) with s = w.x = |w||x|c, and
+ *   dz/dx = by_w w + by_x x,  dz/dw = by_w x + by_own w:   by_w = (lambda + psi')/(1 + lambda), q = (psi - c psi')/(1 + lambda),
+ *   by_x = q |w|/|x|,  by_own = q |x|/|w|
+ * psi = (-1)^k T_m(c) - 2k, psi' = (-1)^k m U_(m-1)(c), by recurrence: finite at |c| = 1, where acos has no derivative.
+ * k counts the knots cos(pi/m) > cos(2pi/m) > .. that are above c. A zero vector has c = 0 and no direction. */
+ROWS(large_margin)
+{
+    const fa_linear_job *job = job_;
+    const size_t d = job->features;
+    const double lambda = job->lambda, margin = (double)job->margin;
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        F(samples) s;
+        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        for (size_t r = 0; r < rows; r++) {
+            if (!s.counts[r])
+                continue;
+            const REAL *x = (const REAL *)job->features_of + (row + r) * d, *w = (const REAL *)job->class_of + (size_t)s.label[r] * d;
+            const double dot = F(dot_of)(x, w, d), nx = __builtin_sqrt(F(dot_of)(x, x, d)), nw = __builtin_sqrt(F(dot_of)(w, w, d));
+            double c = nx * nw == 0.0 ? 0.0 : dot / nx / nw, k = 0.0, t = 1.0, t1, u = 0.0, u1 = 1.0;
+            c = c > 1.0 ? 1.0 : c < -1.0 ? -1.0 : c;
+            t1 = c;
+            for (size_t i = 1; i < job->margin; i++) {          /* t, t1 = T_(i-1), T_i;  u, u1 = U_(i-2), U_(i-1) */
+                const double t2 = 2.0 * c * t1 - t, u2 = 2.0 * c * u1 - u;
+                t = t1, t1 = t2, u = u1, u1 = u2;
+                k += c < job->knots[i - 1];
+            }
+            const double sign = k - 2.0 * (double)(int64_t)(0.5 * k) == 0.0 ? 1.0 : -1.0;
+            const double psi = sign * t1 - 2.0 * k, slope = sign * margin * u1, q = (psi - c * slope) / (1.0 + lambda);
+            ((REAL *)job->to_logit)[row + r] = (REAL)((lambda * dot + nx * nw * psi) / (1.0 + lambda));
+            job->by_w[row + r] = (lambda + slope) / (1.0 + lambda);
+            job->by_x[row + r] = nx == 0.0 ? 0.0 : q * nw / nx;
+            job->by_own[row + r] = nw == 0.0 ? 0.0 : q * nx / nw;
+        }
+    }
+}
