@@ -47,8 +47,7 @@ class Options(NamedTuple):
     reduction: str = "mean"
     sample_weight: ArrayLike | None = None
     block_bytes: int = BLOCK_BYTES
-    margin: int | None = None
-    lambda_: float = 0.0
+    margin: tuple[Any, Any] | None = None  # margin and lambda_ of L-softmax
 
 
 class Blocks(NamedTuple):
@@ -119,8 +118,8 @@ class LinearLoss:
         self.elements = max(check_block_bytes(name, options.block_bytes) // compute.itemsize, 1)
         self.knots: Array | None = None
         if options.margin is not None:
-            self.knots = knots(name, options.margin)
-            self.lambda_ = check_number(name, "lambda_", options.lambda_, 0.0, np.inf, "a finite number >= 0")
+            self.knots = knots(name, options.margin[0])
+            self.lambda_ = check_number(name, "lambda_", options.margin[1], 0.0, np.inf, "a finite number >= 0")
             if self.labels is None:
                 shapes = f"{(self.n, self.c)}, expected integer labels of shape {(self.n,)}"
                 raise ValueError(f"{name}: target has shape {shapes}")

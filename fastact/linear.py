@@ -227,7 +227,7 @@ def large_margin_softmax_loss(
     >>> [round(float(fastact.large_margin_softmax_loss(x, w, [0], margin=m)), 6) for m in (1, 2, 4)]
     [0.693147, 1.313262, 2.499875]
     """
-    options = Options(weight, ignore_index, label_smoothing, reduction, sample_weight, block_bytes, margin, lambda_)
+    options = Options(weight, ignore_index, label_smoothing, reduction, sample_weight, block_bytes, (margin, lambda_))
     return linear_loss("large_margin_softmax_loss", x, linear_weight, target, None, options)
 
 
@@ -266,7 +266,7 @@ def large_margin_softmax_loss_with_grad(
     >>> loss.round(4), dx.round(4)
     (np.float64(0.3133), array([[-0.2689,  0.2689]]))
     """
-    options = Options(weight, ignore_index, label_smoothing, reduction, sample_weight, block_bytes, margin, lambda_)
+    options = Options(weight, ignore_index, label_smoothing, reduction, sample_weight, block_bytes, (margin, lambda_))
     name = "large_margin_softmax_loss_with_grad"
     loss, dx, dw, _ = linear_loss(name, x, linear_weight, target, None, options, grad=True)
     return loss, dx, dw

@@ -48,7 +48,7 @@ def loss_of_logits(
     each, dz = np.zeros(n), np.zeros((n, c))
     for i in np.flatnonzero(counts & (s != 0)):
         d = z[i] - z[i].max()
-        log_p = d - np.log(np.exp(d).sum())
+        log_p = d - np.log1p(np.delete(np.exp(d), d.argmax()).sum())
         used = a[i] != 0
         each[i] = -s[i] * (a[i][used] * log_p[used]).sum()
         dz[i] = s[i] * (a[i].sum() * np.exp(log_p) - a[i])
