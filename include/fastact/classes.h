@@ -56,31 +56,28 @@ FA_INLINE REAL F(summand)(REAL a, REAL x, REAL m, F(temperature) t, const int gi
 FA_INLINE void F(dense_sums)(const fa_xent_job *job, size_t row, const REAL *values, size_t first, size_t n, REAL m,
                              F(temperature) t, REAL u, double *sums, const int given)
 {
-    const size_t chunk = fa_chunk_length(n, sizeof(REAL));
-    double low[2] = {0.0, 0.0};
+    F(lane_sums) sum_a, sum_ad;
     REAL a[SPAN], buf[SPAN];
-    sums[0] = sums[1] = 0.0;
-    for (size_t c = 0; c < n; c += chunk) {
-        const size_t stop = n - c < chunk ? n : c + chunk;
-        for (size_t block = c; block < stop; block += BLOCK) {
-            const size_t end = stop - block < BLOCK ? stop : block + BLOCK;
-            REAL acc_a[SPAN], acc_ad[SPAN];
-            LANE(SPAN) acc_a[j] = C(0.0);
-            LANE(SPAN) acc_ad[j] = C(0.0);
-            for (size_t i = block; i < end; i += SPAN) {
-                const REAL *x = F(span)(buf, values, NULL, i, end);
-                F(dense_span)(a, job, row, first + i, u);
-                LANE(SPAN) {
-                    if (given == F(LOGITS)) acc_a[j] += a[j];
-                    acc_ad[j] += F(share)(a[j], F(summand)(a[j], x[j], m, t, given), given == F(LOGITS) ? C(0.0) : x[j]);
-                }
+    F(lanes_start)(&sum_a);
+    F(lanes_start)(&sum_ad);
+    for (size_t block = 0; block < n; block += BLOCK) {
+        const size_t end = n - block < BLOCK ? n : block + BLOCK;
+        REAL acc_a[SPAN], acc_ad[SPAN];
+        LANE(SPAN) acc_a[j] = C(0.0);
+        LANE(SPAN) acc_ad[j] = C(0.0);
+        for (size_t i = block; i < end; i += SPAN) {
+            const REAL *x = F(span)(buf, values, NULL, i, end);
+            F(dense_span)(a, job, row, first + i, u);
+            LANE(SPAN) {
+                if (given == F(LOGITS)) acc_a[j] += a[j];
+                acc_ad[j] += F(share)(a[j], F(summand)(a[j], x[j], m, t, given), given == F(LOGITS) ? C(0.0) : x[j]);
             }
-            if (given == F(LOGITS)) fa_add(&sums[0], &low[0], F(fold)(acc_a));
-            fa_add(&sums[1], &low[1], F(fold)(acc_ad));
         }
+        if (given == F(LOGITS)) F(lanes_add_block)(&sum_a, acc_a);
+        F(lanes_add_block)(&sum_ad, acc_ad);
     }
-    sums[0] = fa_added(sums[0], low[0]);
-    sums[1] = fa_added(sums[1], low[1]);
+    sums[0] = F(lanes_fold)(&sum_a);
+    sums[1] = F(lanes_fold)(&sum_ad);
 }
 
 /* The label's share of the dense target. */

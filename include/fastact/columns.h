@@ -18,37 +18,25 @@
 #define GROUP 8
 #define COLUMNS_CAPACITY (FA_COLUMNS_BYTES / sizeof(REAL))
 
-/* What has been summed: `total` (and what it lost in rounding), and how many maxima were left out of it. */
+/* What has been summed, and how many maxima were left out of it. */
 typedef struct {
     REAL m[LANES];
-    double total[LANES], low[LANES], maxima[LANES];
+    F(lane_sums) sums;
+    double maxima[LANES];
 } F(panel_sums);
 
 FA_INLINE void F(panel_start)(F(panel_sums) *s)
 {
     LANE(LANES) s->m[j] = -REAL_MOST;       /* not -inf: see chunk_max */
-    LANE(LANES) s->total[j] = s->low[j] = s->maxima[j] = 0.0;
+    LANE(LANES) s->maxima[j] = 0.0;
+    F(lanes_start)(&s->sums);
 }
 
-FA_INLINE void F(panel_add)(F(panel_sums) *s, const REAL *acc)
-{
-#if FA_BITS == 64
-    LANE(LANES) {
-        const double a = s->total[j], sum = a + acc[j], b = sum - a;
-        s->low[j] += (a - (sum - b)) + (acc[j] - b);
-        s->total[j] = sum;
-    }
-#else
-    LANE(LANES) s->total[j] += (double)acc[j];
-#endif
-}
-
-/* The sums complete: with what rounding lost (an infinite sum lost nothing; it would be nan) and all but one maximum, e^0 each. */
+/* The sums complete: with what rounding lost and all but one maximum, e^0 each. */
 FA_INLINE void F(panel_end)(F(panel_sums) *s)
 {
-    if (FA_BITS == 64)
-        LANE(LANES) s->total[j] += s->low[j] == s->low[j] ? s->low[j] : 0.0;
-    LANE(LANES) s->total[j] += s->maxima[j] > 1.0 ? s->maxima[j] - 1.0 : 0.0;
+    F(lanes_end)(&s->sums);
+    LANE(LANES) s->sums.total[j] += s->maxima[j] > 1.0 ? s->maxima[j] - 1.0 : 0.0;
 }
 
 FA_INLINE void F(panel_max)(const REAL *p, size_t n, size_t width, F(panel_sums) *s)
@@ -79,7 +67,7 @@ FA_INLINE void F(panel_sum)(REAL *p, size_t n, size_t width, F(temperature) t, c
                 if (rest) count[j] += p[j] == m[j];
                 if (store) p[j] = v;
             }
-        F(panel_add)(s, acc);
+        F(lanes_add)(&s->sums, acc);
     }
     if (rest)
         LANE(LANES) s->maxima[j] += (double)count[j];
@@ -95,7 +83,7 @@ FA_INLINE void F(panel_dot)(const REAL *a, const REAL *b, size_t n, size_t width
         LANE(LANES) acc[j] = C(0.0);
         for (; left; left--, at += width)
             LANE(LANES) acc[j] = b ? FMA(a[at + j], b[at + j], acc[j]) : acc[j] + a[at + j];
-        F(panel_add)(s, acc);
+        F(lanes_add)(&s->sums, acc);
     }
 }
 

@@ -18,51 +18,48 @@ FA_INLINE REAL F(exp_of_d)(REAL d, F(temperature) t, const int general)
 FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *keep, const REAL *m, F(temperature) t, F(pair) *p,
                             const int general, const int store)
 {
-    const size_t n = job->cols, chunk = fa_chunk_length(n, sizeof(REAL));
+    const size_t n = job->cols;
     const REAL *student = SAMPLE(x, row), *teacher = SAMPLE(target, row);
-    double low[3] = {0.0, 0.0, 0.0};
+    F(lane_sums) rests[2], crosses;
+    INT counts[2][SPAN];
     REAL buf[2][SPAN], ebuf[SPAN];
     *p = (F(pair)){0};
-    for (size_t c = 0; c < n; c += chunk) {
-        const size_t stop = n - c < chunk ? n : c + chunk;
-        for (size_t block = c; block < stop; block += BLOCK) {
-            const size_t end = stop - block < BLOCK ? stop : block + BLOCK;
-            REAL rest[2][SPAN], cross[SPAN];
-            INT maxima[2][SPAN];
+    F(lanes_start)(&rests[0]);
+    F(lanes_start)(&rests[1]);
+    F(lanes_start)(&crosses);
+    LANE(SPAN) counts[0][j] = counts[1][j] = 0;
+    for (size_t block = 0; block < n; block += BLOCK) {
+        const size_t end = n - block < BLOCK ? n : block + BLOCK;
+        REAL rest[2][SPAN], cross[SPAN];
+        LANE(SPAN) rest[0][j] = rest[1][j] = cross[j] = C(0.0);
+        for (size_t i = block; i < end; i += SPAN) {
+            const REAL *x = F(span)(buf[0], student, keep, i, end), *y = F(span)(buf[1], teacher, keep, i, end);
             LANE(SPAN) {
-                rest[0][j] = rest[1][j] = cross[j] = C(0.0);
-                maxima[0][j] = maxima[1][j] = 0;
+                const REAL dx = x[j] - m[0], dy = y[j] - m[1];
+                const REAL ex = F(exp_of_d)(dx, t, general), ey = F(exp_of_d)(dy, t, general);
+                const REAL apart = general ? F(over)(dy, t) - F(over)(dx, t) : dy - dx;
+                rest[0][j] += x[j] == m[0] ? C(0.0) : ex;
+                rest[1][j] += y[j] == m[1] ? C(0.0) : ey;
+                cross[j] += ey == C(0.0) ? C(0.0) : ey * apart;
+                counts[0][j] += x[j] == m[0];
+                counts[1][j] += y[j] == m[1];
+                ebuf[j] = ex;
             }
-            for (size_t i = block; i < end; i += SPAN) {
-                const REAL *x = F(span)(buf[0], student, keep, i, end), *y = F(span)(buf[1], teacher, keep, i, end);
-                LANE(SPAN) {
-                    const REAL dx = x[j] - m[0], dy = y[j] - m[1];
-                    const REAL ex = F(exp_of_d)(dx, t, general), ey = F(exp_of_d)(dy, t, general);
-                    const REAL apart = general ? F(over)(dy, t) - F(over)(dx, t) : dy - dx;
-                    rest[0][j] += x[j] == m[0] ? C(0.0) : ex;
-                    rest[1][j] += y[j] == m[1] ? C(0.0) : ey;
-                    cross[j] += ey == C(0.0) ? C(0.0) : ey * apart;
-                    maxima[0][j] += x[j] == m[0];
-                    maxima[1][j] += y[j] == m[1];
-                    ebuf[j] = ex;
-                }
-                if (store)
-                    F(unpadded)(SAMPLE(grad, row) + i, ebuf, end - i < SPAN ? end - i : SPAN);
-            }
-            for (int k = 0; k < 2; k++) {
-                INT count = 0;
-                _Pragma("omp simd reduction(+:count)") for (size_t j = 0; j < SPAN; j++) count += maxima[k][j];
-                p->maxima[k] += (double)count;
-                fa_add(&p->rest[k], &low[k], F(fold)(rest[k]));
-            }
-            fa_add(&p->cross, &low[2], F(fold)(cross));
+            if (store)
+                F(unpadded)(SAMPLE(grad, row) + i, ebuf, end - i < SPAN ? end - i : SPAN);
         }
+        F(lanes_add_block)(&rests[0], rest[0]);
+        F(lanes_add_block)(&rests[1], rest[1]);
+        F(lanes_add_block)(&crosses, cross);
     }
     for (int k = 0; k < 2; k++) {
-        const double sum = fa_added(p->rest[k], low[k]);
-        p->rest[k] = p->maxima[k] > 1.0 ? sum + (p->maxima[k] - 1.0) : sum;
+        const double sum = F(lanes_fold)(&rests[k]);
+        INT count = 0;
+        _Pragma("omp simd reduction(+:count)") for (size_t j = 0; j < SPAN; j++) count += counts[k][j];
+        p->maxima[k] = (double)count;
+        p->rest[k] = count > 1 ? sum + (double)(count - 1) : sum;
     }
-    p->cross = fa_added(p->cross, low[2]);
+    p->cross = F(lanes_fold)(&crosses);
 }
 
 /* grad_c = e_c scale - e'_c teacher_scale */

@@ -4,8 +4,8 @@
  * from 128 to 50257 columns; rejected: segments with a maximum of their own, 149 against 117 us for 8x50257). Bytes per
  * element from memory: softmax reads 1, writes 1; log-sum-exp reads 1.
  *
- * Sums do not depend on the ISA, the threads or the place of a row: SPAN lanes of REAL over a BLOCK, folded into LANES
- * doubles, per chunk of whole blocks; a row has at most FA_CHUNKS chunks, cut by its length alone. A row split over threads
+ * Sums do not depend on the ISA, the threads or the place of a row: SPAN lanes of REAL over a BLOCK, added to LANES doubles,
+ * these folded into one per chunk of whole blocks (folding every block took a quarter of the time of 512 columns); a row has at most FA_CHUNKS chunks, cut by its length alone. A row split over threads
  * is split there. No scalar tail: it is padded to a span with -inf.
  *
  * What has a logarithm sums all but one maximum ("rest"): log-sum-exp = m + log1p(rest) keeps its relative accuracy when one
@@ -138,11 +138,46 @@ FA_INLINE REAL F(chunk_max)(const REAL *x, const uint8_t *keep, size_t n)
     return m;
 }
 
-/* The lanes of a block's sum as one double: LANES of them added in REAL, the rest in doubles by halves. */
-static inline double F(fold)(const REAL *acc)
+/* Sums in LANES doubles; `low`, of float64 only, holds what they lost in rounding. */
+typedef struct {
+    double total[LANES], low[LANES];
+} F(lane_sums);
+
+FA_INLINE void F(lanes_start)(F(lane_sums) *s) { LANE(LANES) s->total[j] = s->low[j] = 0.0; }
+
+FA_INLINE void F(lanes_add)(F(lane_sums) *s, const REAL *v)
 {
-    double t[LANES];
-    LANE(LANES) t[j] = (double)(acc[j] + acc[j + LANES]);
+#if FA_BITS == 64
+    LANE(LANES) {
+        const double a = s->total[j], sum = a + v[j], b = sum - a;
+        s->low[j] += (a - (sum - b)) + (v[j] - b);
+        s->total[j] = sum;
+    }
+#else
+    LANE(LANES) s->total[j] += (double)v[j];
+#endif
+}
+
+/* The sums of a block's SPAN lanes, two of them added in REAL. */
+FA_INLINE void F(lanes_add_block)(F(lane_sums) *s, const REAL *acc)
+{
+    REAL v[LANES];
+    LANE(LANES) v[j] = acc[j] + acc[j + LANES];
+    F(lanes_add)(s, v);
+}
+
+/* Each total with what it lost: an infinite one lost nothing (it would be nan). */
+FA_INLINE void F(lanes_end)(F(lane_sums) *s)
+{
+    if (FA_BITS == 64)
+        LANE(LANES) s->total[j] += s->low[j] == s->low[j] ? s->low[j] : 0.0;
+}
+
+/* All lanes as one double, by halves. */
+FA_INLINE double F(lanes_fold)(F(lane_sums) *s)
+{
+    double *t = s->total;
+    F(lanes_end)(s);
 #if FA_BITS == 32
     LANE(8) t[j] += t[j + 8];
 #endif
@@ -155,9 +190,10 @@ static inline double F(fold)(const REAL *acc)
 FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_t n, REAL m, F(temperature) t,
                               const int general, const int store, const int exclude, size_t ahead, double *maxima)
 {
-    double total = 0.0, low = 0.0;
+    F(lane_sums) sums;
     REAL buf[SPAN], ebuf[SPAN];
     INT counts[SPAN], count = 0;
+    F(lanes_start)(&sums);
     if (exclude)
         LANE(SPAN) counts[j] = 0;
     for (size_t b = 0; b < n; b += BLOCK) {
@@ -185,13 +221,13 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
             if (store)
                 F(unpadded)(e + i, ebuf, end - i);
         }
-        fa_add(&total, &low, F(fold)(acc));
+        F(lanes_add_block)(&sums, acc);
     }
     if (exclude) {
         _Pragma("omp simd reduction(+:count)") for (size_t j = 0; j < SPAN; j++) count += counts[j];
         *maxima += (double)count;
     }
-    return fa_added(total, low);
+    return F(lanes_fold)(&sums);
 }
 
 /* ---- a row: its chunks one after another ---- */

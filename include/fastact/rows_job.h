@@ -81,6 +81,7 @@ enum fa_rows_id {
 
 enum {
     FA_BLOCK_BYTES = 1024,       /* what is summed in REAL */
+    FA_CHUNK_BLOCKS = 4,         /* each chunk costs a maximum and a sum across its lanes */
     FA_CHUNKS = 64,              /* parts of a long row, at most; units of a row split over threads */
     FA_UNIT_ROWS = 16,           /* rows in a unit, at most */
     FA_UNIT_BYTES = 16384,       /* a unit's rows together: in and out stay in L1 between the phases */
@@ -151,11 +152,12 @@ static inline fa_columns fa_columns_unit(size_t outer, size_t cols, size_t inner
                         .width = (count + lanes - 1) / lanes * lanes, .across = 0};
 }
 
-/* A row is cut into chunks of this many blocks of FA_BLOCK_BYTES. */
+/* A row is cut into chunks of this many elements: at least FA_CHUNK_BLOCKS blocks of FA_BLOCK_BYTES, and FA_CHUNKS chunks at most. */
 static inline size_t fa_chunk_length(size_t cols, size_t itemsize)
 {
     const size_t block = FA_BLOCK_BYTES / itemsize, most = FA_CHUNKS * block;
-    return block * ((cols + most - 1) / most);
+    const size_t blocks = (cols + most - 1) / most;
+    return block * (blocks < FA_CHUNK_BLOCKS ? FA_CHUNK_BLOCKS : blocks);
 }
 
 static inline size_t fa_split_chunks(size_t cols, size_t itemsize)

@@ -119,7 +119,7 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
                 }
             }
             F(panel_end)(&s);
-            F(finish)(s.m, s.total, s.maxima, by, LANES, result);
+            F(finish)(s.m, s.sums.total, s.maxima, by, LANES, result);
             if (result == F(LOGSUMEXP))
                 LANE(LANES) p[k + j] = (REAL)by[j];
             else if (part == n)
@@ -161,51 +161,47 @@ SOFTMAX_KERNEL(logsumexp, LOGSUMEXP)
 
 /* ---- gradients: x is y, the output that the forward pass saved ---- */
 
-/* sum of a*b over a row (b NULL: of a), in the lanes and chunks of all sums */
-FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n, size_t chunk)
+/* sum of a*b over a row (b NULL: of a), in the lanes of all sums */
+FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n)
 {
-    double total = 0.0, low = 0.0;
+    F(lane_sums) sums;
     REAL abuf[SPAN], bbuf[SPAN];
-    for (size_t c = 0; c < n; c += chunk) {
-        double sum = 0.0, err = 0.0;
-        const size_t stop = n - c < chunk ? n : c + chunk;
-        for (size_t block = c; block < stop; block += BLOCK) {
-            const size_t end = stop - block < BLOCK ? stop : block + BLOCK;
-            REAL acc[SPAN];
-            LANE(SPAN) acc[j] = C(0.0);
-            size_t i = block;
-            for (; i + SPAN <= end; i += SPAN)
-                LANE(SPAN) acc[j] = b ? FMA(a[i + j], b[i + j], acc[j]) : acc[j] + a[i + j];
-            if (i < end) {
-                F(padded)(abuf, a + i, NULL, end - i, C(0.0));
-                if (b) F(padded)(bbuf, b + i, NULL, end - i, C(0.0));
-                LANE(SPAN) acc[j] = b ? FMA(abuf[j], bbuf[j], acc[j]) : acc[j] + abuf[j];
-            }
-            fa_add(&sum, &err, F(fold)(acc));
+    F(lanes_start)(&sums);
+    for (size_t block = 0; block < n; block += BLOCK) {
+        const size_t end = n - block < BLOCK ? n : block + BLOCK;
+        REAL acc[SPAN];
+        LANE(SPAN) acc[j] = C(0.0);
+        size_t i = block;
+        for (; i + SPAN <= end; i += SPAN)
+            LANE(SPAN) acc[j] = b ? FMA(a[i + j], b[i + j], acc[j]) : acc[j] + a[i + j];
+        if (i < end) {
+            F(padded)(abuf, a + i, NULL, end - i, C(0.0));
+            if (b) F(padded)(bbuf, b + i, NULL, end - i, C(0.0));
+            LANE(SPAN) acc[j] = b ? FMA(abuf[j], bbuf[j], acc[j]) : acc[j] + abuf[j];
         }
-        fa_add(&total, &low, fa_added(sum, err));
+        F(lanes_add_block)(&sums, acc);
     }
-    return fa_added(total, low);
+    return F(lanes_fold)(&sums);
 }
 
 /* softmax: dx = y (dy - sum(dy y))/T; log-softmax: dx = (dy - exp(y) sum(dy))/T */
-FA_INLINE void F(gradient_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int result)
+FA_INLINE void F(gradient_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int result)
 {
-    const size_t n = job->cols, group = fa_rows_per_unit(n, sizeof(REAL)), chunk = fa_chunk_length(n, sizeof(REAL));
+    const size_t n = job->cols, group = fa_rows_per_unit(n, sizeof(REAL));
     const size_t last = (size_t)end * group < job->outer ? (size_t)end * group : job->outer;
     const F(temperature) t = F(temperature_of)(job->temperature);
     for (size_t row = (size_t)begin * group; row < last; row += group) {
         const size_t rows = last - row < group ? last - row : group;
         REAL sum[FA_UNIT_ROWS];
         for (size_t r = 0; r < rows; r++)
-            sum[r] = (REAL)F(row_dot)(ROW(dy, row + r), result == F(SOFTMAX) ? ROW(x, row + r) : NULL, n, chunk);
+            sum[r] = (REAL)F(row_dot)(ROW(dy, row + r), result == F(SOFTMAX) ? ROW(x, row + r) : NULL, n);
         for (size_t r = 0; r < rows; r++) {
             const REAL *y = ROW(x, row + r), *dy = ROW(dy, row + r), s = sum[r];
             REAL *dx = ROW(y, row + r);
-            if (result == F(SOFTMAX))
-                LANE(n) dx[j] = F(over)(y[j] * (dy[j] - s), t);
-            else
-                LANE(n) dx[j] = F(over)(FMA(-F(exp)(y[j]), s, dy[j]), t);
+            LANE(n) {
+                const REAL d = result == F(SOFTMAX) ? y[j] * (dy[j] - s) : FMA(-F(exp)(y[j]), s, dy[j]);
+                dx[j] = general ? F(over)(d, t) : d;
+            }
         }
     }
 }
@@ -253,7 +249,7 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
                     F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, c, count);
                     F(columns_in)(dy, job->dy, job->dy_stride, NULL, 0, &b, c, count);
                 }
-                F(panel_gradient)(dy + k, y + k, count, b.width, s.total, t, result);
+                F(panel_gradient)(dy + k, y + k, count, b.width, s.sums.total, t, result);
                 if (part < n)
                     F(columns_out)(y, job->y, job->y_stride, NULL, 0, &b, c, count, C(0.0));
             }
@@ -271,7 +267,8 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
         if (fa_by_columns(job->cols, job->inner))                                       \
             F(gradient_columns)(job, begin, end, F(result));                            \
         else                                                                            \
-            F(gradient_units)(job, begin, end, F(result));                              \
+            job->temperature == 1.0 ? F(gradient_units)(job, begin, end, 0, F(result))  \
+                                    : F(gradient_units)(job, begin, end, 1, F(result)); \
     }
 GRADIENT_KERNEL(softmax_grad, SOFTMAX)
 GRADIENT_KERNEL(log_softmax_grad, LOG_SOFTMAX)
