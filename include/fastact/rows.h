@@ -204,8 +204,9 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
 #define EXP_SPAN(from, to)                                                              \
         LANE(SPAN) {                                                                    \
             const REAL d = (from)[j] - m, v = general ? F(exp_over)(d, t) : F(exp_row)(d, C(-0.0)); \
-            acc[j] += exclude ? (from)[j] == m ? C(0.0) : v : v;                        \
-            if (exclude) counts[j] += (from)[j] == m;                                   \
+            const INT top = exclude ? -((from)[j] == m) : 0;    /* one mask for both: two selects would compare twice */ \
+            acc[j] += F(from_bits)(F(bits)(v) & ~(UINT)top);                            \
+            if (exclude) counts[j] -= top;                                              \
             if (store) (to)[j] = v;                                                     \
         }
         size_t i = b;
