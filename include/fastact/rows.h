@@ -186,7 +186,8 @@ FA_INLINE double F(lanes_fold)(F(lane_sums) *s)
 }
 
 /* The sum of exp((x - m)/T) over a chunk, the exponentials to e if `store`; `exclude`: without the maxima, which are counted.
- * general = 0 asserts that nothing is masked and T = 1. ahead: how far in front memory is fetched into L2 (0: not). */
+ * general = 0 asserts that nothing is masked and T = 1. ahead: how far in front memory is fetched into L2 (0: not). e without
+ * `store` is where results will go: fetched too, because writing them takes less time than their lines take to come. */
 FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_t n, REAL m, F(temperature) t,
                               const int general, const int store, const int exclude, size_t ahead, double *maxima)
 {
@@ -214,6 +215,8 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
             const REAL *s = general ? F(span)(buf, x, keep, i, end) : x + i;
             if (ahead)
                 for (size_t j = 0; j < SPAN; j += LANES) __builtin_prefetch(x + i + ahead + j, 0, 2);
+            if (e && !store)
+                for (size_t j = 0; j < SPAN; j += LANES) __builtin_prefetch(e + i + j, 1, 2);
             EXP_SPAN(s, e + i)
         }
         if (i < end) {
@@ -259,9 +262,9 @@ FA_INLINE void F(row_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_t n,
         const size_t length = n - i < chunk ? n - i : chunk;
         const uint8_t *kept = general && keep ? keep + i : NULL;
         if (rest && !(top[c] < m))
-            fa_add(&total, &low, F(chunk_sum)(x + i, kept, e + i, length, m, t, general, store, 1, ahead, &maxima));
+            fa_add(&total, &low, F(chunk_sum)(x + i, kept, e ? e + i : NULL, length, m, t, general, store, 1, ahead, &maxima));
         else
-            fa_add(&total, &low, F(chunk_sum)(x + i, kept, e + i, length, m, t, general, store, 0, ahead, &maxima));
+            fa_add(&total, &low, F(chunk_sum)(x + i, kept, e ? e + i : NULL, length, m, t, general, store, 0, ahead, &maxima));
     }
     F(row_total)(sum, total, low, maxima);
 }
