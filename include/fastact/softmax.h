@@ -58,7 +58,8 @@ FA_INLINE void F(softmax_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
         for (size_t r = 0; r < rows; r++)
             m[r] = F(row_max)(ROW(x, row + r), KEEP(row + r), n, chunk, top + r * chunks);
         for (size_t r = 0; r < rows; r++)
-            F(row_sum)(ROW(x, row + r), KEEP(row + r), result == F(LOGSUMEXP) ? NULL : ROW(y, row + r), n, chunk, m[r], top + r * chunks, t, general,
+            F(row_sum)(ROW(x, row + r), KEEP(row + r), result == F(LOGSUMEXP) ? NULL : ROW(y, row + r), n, chunk, m[r],
+                       top + r * chunks, t, general,
                        result == F(SOFTMAX), result != F(SOFTMAX), ahead, sum[r]);
         for (size_t r = 0; r < rows; r++) {
             total[r] = sum[r][0];
