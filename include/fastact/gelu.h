@@ -28,40 +28,61 @@ static inline REAL F(gelu_d)(REAL x)
     return a < LIMIT(gelu_d_near) ? near : far;
 }
 
-/* 2 sqrt(2/pi) (a + 0.044715 a^3) = t + *low, 0 <= a <= 10.92 | 21.6: t alone would cost 64 ULP in the tail. a(1 + c a^2) is
- * carried in two parts, then times the constant. */
-static inline REAL F(gelu_tanh_twice)(REAL a, REAL *low)
+/* t = 2 sqrt(2/pi) (a + 0.044715 a^3) = (n + f) ln 2, 0 <= a <= 10.92 | 21.6, |f| <= 1/2, given s + s_low = a^2: returns z, which
+ * carries n - TAIL for exp2_of, and f. t rounded would cost 64 ULP in the tail, so the slope m of t/ln 2 = a m is carried in two
+ * parts; its constant is short, so that it less m is exact. By powers of two there is no ln 2 to take away. */
+static inline REAL F(gelu_tanh_split)(REAL a, REAL s, REAL s_low, REAL *f)
 {
-    const REAL c = K(0x1.6e4e26p-5f, 0x1.6e4e26d4801f7p-5), c_low = K(0x1.a9003ep-30f, 0x1.441355475a31ap-59);
-    const REAL d = K(0x1.988454p0f, 0x1.9884533d43651p0), d_low = K(-0x1.857936p-25f, -0x1.cbc0d30ebfd15p-54);
-    REAL s_low, cs_low, m_low, t_low;
-    const REAL s = F(two_product)(a, a, &s_low), cs = F(two_product)(c, s, &cs_low), v = C(1.0) + cs;
-    const REAL v_low = (cs + (C(1.0) - v)) + (cs_low + FMA(c, s_low, c_low * s));      /* 1 - v is exact */
-    const REAL m = F(two_product)(a, v, &m_low), t = F(two_product)(d, m, &t_low);
-    *low = FMA(d, FMA(a, v_low, m_low), FMA(d_low, m, t_low));
-    return t;
+    const REAL k1 = K(0x1.26aecp1f, 0x1.26aec21bce76p1), k1_low = K(0x1.0de73ap-22f, -0x1.ad12d7a64bcebp-49);
+    const REAL k2 = K(0x1.a5a7dp-4f, 0x1.a5a7cf7572a98p-4), k2_low = K(-0x1.151aaep-29f, -0x1.b91c940e4cfcfp-58), magic = MAGIC + BIAS - TAIL;
+#if FA_HAS_FMA
+    const REAL m = FMA(k2, s, k1), m_low = FMA(k2, s, k1 - m) + FMA(k2, s_low, FMA(k2_low, s, k1_low)), z = FMA(a, m, magic);
+    *f = FMA(a, m_low, FMA(a, m, magic - z));
+#else
+    REAL k2s_low, am_low;
+    const REAL k2s = F(two_product)(k2, s, &k2s_low), m = k2s + k1, m_low = (k2s + (k1 - m)) + (k2s_low + (k2 * s_low + (k2_low * s + k1_low)));
+    const REAL am = F(two_product)(a, m, &am_low), z = am + magic;
+    *f = (am + (magic - z)) + (am_low + a * m_low);
+#endif
+    return z;
 }
 
-/* max(x, 0) - a/(1 + e^t), t as above: the tanh form is x sigmoid(t). Max error 3 ULP. Valid everywhere; -0 below -10.78 | -21.55. */
+/* c = f coth(f ln2/2) in f^2: 2^f = (c + f)/(c - f), to 2^-29.5 | 2^-60.7. */
+static inline REAL F(f_coth_f)(REAL f2)
+{
+#if FA_BITS == 32
+    return FMA(FMA(-0x1.e3bd8p-11f, f2, 0x1.d9307p-4f), f2, 0x1.715476p1f);
+#else
+    const REAL f4 = f2 * f2, p0 = FMA(0x1.d9303fea2f88dp-4, f2, 0x1.71547652b82fep1), p1 = FMA(0x1.63144fa9b2892p-17, f2, -0x1.e50096de6bedbp-11);
+    return FMA(FMA(FMA(0x1.a4bd67d429d7ep-30, f2, -0x1.10f42973b424ep-23), f4, p1), f4, p0);
+#endif
+}
+
+/* max(x, 0) - a/(1 + e^t), t as above: the tanh form is x sigmoid(t). Max error 2.7 ULP. Valid everywhere; -0 below -10.78 | -21.55. */
 static inline REAL F(gelu_tanh)(REAL x)
 {
-    REAL low;
-    const REAL a = F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), t = F(gelu_tanh_twice)(a, &low);
-    return FMA(a / F(one_plus_exp)(t, low), -TAIL_SCALE, F(at_least)(x, LIMIT(zero)));
+    REAL s_low, f;
+    const REAL a = F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low);
+    const REAL z = F(gelu_tanh_split)(a, s, s_low, &f), c = F(f_coth_f)(f * f), e = F(exp2_of)(z);
+    /* c + f and c - f are not formed where they weigh: 0.8 ULP. */
+    const REAL under = FMA(e, c, FMA(e, f, (c - f) * TAIL_SCALE));
+    return FMA(FMA(a, c, -(a * f)) / under, -TAIL_SCALE, F(at_least)(x, LIMIT(zero)));
 }
 
 /* s(1 - a t' + a t' s), s = sigmoid(-t). Max error 3 ULP, near the zero at -0.7525 2 ULP of the larger term: there a t' is
- * carried in two parts, its rounding alone would be 1 ULP. */
+ * carried in two parts, its rounding alone would be 1 ULP. e^t - 1 by a polynomial: the quotient above is 10 % faster,
+ * but has 4.3 ULP here. */
 static inline REAL F(gelu_tanh_d)(REAL x)
 {
-    const REAL c1 = K(0x1.988454p0f, 0x1.9884533d43651p0), c3 = K(0x1.b6676cp-3f, 0x1.b6676bf7450fp-3), c = TAIL_SCALE;
-    REAL low, s_low, at_low;
-    const REAL a = F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), t = F(gelu_tanh_twice)(a, &low), s = F(two_product)(a, a, &s_low);
+    const REAL c1 = K(0x1.988454p0f, 0x1.9884533d43651p0), c3 = K(0x1.b6676cp-3f, 0x1.b6676bf7450fp-3), down = TAIL_SCALE;
+    REAL s_low, at_low, f;
+    const REAL a = F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low);
     const REAL slope = FMA(s, c3, c1), slope_low = FMA(s_low, c3, FMA(s, c3, c1 - slope)), at = F(two_product)(a, slope, &at_low);
+    const REAL z = F(gelu_tanh_split)(a, s, s_low, &f), e = F(exp2_of)(z), sum = e + down, rest = down - (sum - e);
     /* Two quotients: multiplying by the first would round once more, 0.5 ULP in the tail. */
-    const REAL d = F(one_plus_exp)(t, low), sigmoid = c / d;
-    const REAL h = ((C(1.0) - at) + FMA(at, sigmoid, -FMA(a, slope_low, at_low))) / d;
-    return FMA(h, x > C(0.0) ? -c : c, x > C(0.0) ? C(1.0) : C(0.0));
+    const REAL under = FMA(F(expm1_of)(f * K(0x1.62e43p-1f, 0x1.62e42fefa39efp-1)), e, rest) + sum, sigmoid = down / under;
+    const REAL h = ((C(1.0) - at) + FMA(at, sigmoid, -FMA(a, slope_low, at_low))) / under;
+    return FMA(h, x > C(0.0) ? -down : down, x > C(0.0) ? C(1.0) : C(0.0));
 }
 
 /* s/(1 - tanh(x)/x) in s = x^2, |x| <= 1: tanh x = x - x s/D. Error of x - tanh x 2^-25 | 2^-57. */
@@ -76,30 +97,31 @@ static inline REAL F(tanh_shrink_near)(REAL s)
 #endif
 }
 
-/* 1 + e^(2a) for 0 <= a <= tanh_shrink_hi */
-static inline REAL F(one_plus_exp_twice)(REAL a)
+/* q = 2/(1 + e^(2a)) for 0 <= a <= tanh_shrink_hi as a fraction, below 1 the one whose numerator and denominator are given: of
+ * two quotients gcc would compute both. */
+static inline REAL F(tanh_fraction)(REAL a, REAL near_over, REAL near_under)
 {
-    const REAL z = F(exponent_of)(C(2.0) * a, C(0.0)), s = F(exp2_of)(z);
-    return FMA(F(expm1_of)(F(remainder_of)(C(2.0) * a, z, C(0.0))), s, s + C(1.0));
+    const REAL magic = MAGIC + BIAS, z = FMA(a, 2 * F(log2e), magic), n = z - magic;
+    const REAL hi = K(FA_HAS_FMA ? 0x1.62e43p-2f : 0.5f * F(ln2_hi), 0.5 * F(ln2_hi)), lo = FA_BITS == 32 && FA_HAS_FMA ? C(0.0) : C(0.5) * F(ln2_lo);
+    const REAL near_r = FMA(-n, hi, a), u = lo == C(0.0) ? near_r : FMA(-n, lo, near_r), c = F(u_coth_u)(u * u), b = c - u;
+    const int near = a < LIMIT(one);
+    const REAL over = near ? near_over : b + b, under = near ? near_under : FMA(F(exp2_of)(z), c + u, b);
+    return over / under;
 }
 
-/* x - tanh x = x s/D below 1, (a - 1) + 2/(1 + e^2a) above: nothing cancels, one division. Max error 2.3 ULP; a s/D without
- * the low part of a^3 has 2.9. */
+/* x - tanh x = x s/D below 1, (a - 1) + 2/(1 + e^2a) above: nothing cancels, one division. Max error 2.9 ULP; with the low part
+ * of a^3 2.3, and 20 % slower. */
 static inline REAL F(tanh_shrink)(REAL x)
 {
-    const REAL a = F(abs)(x), s = a * a, t = a * s, t_low = FA_HAS_FMA ? FMA(a, FMA(a, a, -s), FMA(a, s, -t)) : C(0.0);
-    const REAL far = F(one_plus_exp_twice)(F(at_most)(a, LIMIT(tanh_shrink_hi)));
-    const int near = a < LIMIT(one);
-    const REAL w = C(1.0) / (near ? F(tanh_shrink_near)(s) : far);
-    return F(signed_as)(FMA(near ? t : C(2.0), w, near ? t_low * w : a - C(1.0)), x);
+    const REAL a = F(abs)(x), s = a * a, q = F(tanh_fraction)(F(at_most)(a, LIMIT(tanh_shrink_hi)), a * s, F(tanh_shrink_near)(s));
+    return F(signed_as)((a < LIMIT(one) ? C(0.0) : a - C(1.0)) + q, x);
 }
 
 /* tanh^2 = b(1 - q)^2 = b - b q(2 - q) with q = s/D, b = s below 1, q = 2/(1 + e^2a), b = 1 above: squaring tanh would double
  * its error. Max error 3 ULP. */
 static inline REAL F(tanh_shrink_d)(REAL x)
 {
-    const REAL a = F(abs)(x), s = a * a, far = F(one_plus_exp_twice)(F(at_most)(a, LIMIT(tanh_shrink_hi)));
-    const int near = a < LIMIT(one);
-    const REAL q = (near ? s : C(2.0)) / (near ? F(tanh_shrink_near)(s) : far), b = near ? s : C(1.0);
+    const REAL a = F(abs)(x), s = a * a, q = F(tanh_fraction)(F(at_most)(a, LIMIT(tanh_shrink_hi)), s, F(tanh_shrink_near)(s));
+    const REAL b = a < LIMIT(one) ? s : C(1.0);
     return FMA(-b, q * (C(2.0) - q), b);
 }
