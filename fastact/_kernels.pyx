@@ -15,7 +15,7 @@ _capi.pxi.
 from cython.parallel cimport prange
 from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, NAN, fabs
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset, strcmp
 
@@ -43,6 +43,8 @@ cdef extern from "_runtime.h" nogil:
     ctypedef struct fa_sum_table:
         void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
         void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last) noexcept nogil
+        void (*select_count[FA_NDTYPES])(const fa_select_job *job, size_t first, size_t last) noexcept nogil
+        void (*select_take[FA_NDTYPES])(const fa_select_job *job, size_t first, size_t last) noexcept nogil
     ctypedef struct fa_rows_table:
         fa_rows_fn run[FA_NROWS][FA_NDTYPES]
     ctypedef struct fa_table:
@@ -75,6 +77,17 @@ cdef extern from "_runtime.h" nogil:
         char *each
         char *grad
         double *partial
+    enum: FA_SELECT_BITS, FA_SELECT_BINS
+    ctypedef struct fa_select_job:
+        size_t n
+        fa_operand in_ "in"[2]
+        uint64_t base
+        int shift
+        uint64_t *counts
+        uint64_t low, high
+        char *found
+        uint64_t room
+        uint64_t *taken
     const int64_t fa_cost_ps[]
     ctypedef struct fa_prelu_job:
         const char *dy

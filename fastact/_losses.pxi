@@ -247,3 +247,53 @@ def moments(Py_ssize_t n, tuple tensors, weight=None, bint largest=False):
             step *= 2
         fa_fp_leave(saved)
     return partial[0].reshape(columns, size)
+
+
+# ---- order statistics -----------------------------------------------------------------------------------------------
+
+SELECT_BITS = int(FA_SELECT_BITS)
+
+
+cdef struct select_call:
+    fa_select_job job
+    void (*blocks)(const fa_select_job *job, size_t first, size_t last) noexcept nogil
+
+
+cdef void select_task(void *call_, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    cdef select_call *call = <select_call *>call_
+    call.blocks(&call.job, begin, end)
+
+
+cdef void select_run(select_call *call, Py_ssize_t n, tuple tensors, uint64_t base, int shift, bint take):
+    cdef int dtype = FA_F64 if cnp.PyArray_TYPE(<cnp.ndarray?>tensors[0]) == cnp.NPY_DOUBLE else FA_F32
+    cdef int64_t ns = n * fa_cost_ps[2] // 1000
+    call.job.n = n
+    call.job.in_[0] = as_operand(<cnp.ndarray?>tensors[0], n)
+    call.job.in_[1] = as_operand(<cnp.ndarray?>tensors[1], n)
+    call.job.base = base
+    call.job.shift = shift
+    call.blocks = table.sums.select_take[dtype] if take else table.sums.select_count[dtype]
+    with nogil:
+        run(select_task, call, (n + FA_LOSS_BLOCK - 1) // FA_LOSS_BLOCK, fa_parts(ns))
+
+
+def select_count(Py_ssize_t n, tuple tensors, uint64_t base, int shift):
+    """How many |a - b| have the bits base + (k << shift) and up, for each k; last, more than 0 if there are NaNs."""
+    cdef select_call call
+    cdef cnp.npy_intp size = FA_SELECT_BINS + 1
+    counts = cnp.PyArray_ZEROS(1, &size, cnp.NPY_UINT64, 0)
+    call.job.counts = <uint64_t *>cnp.PyArray_DATA(<cnp.ndarray>counts)
+    select_run(&call, n, tensors, base, shift, False)
+    return counts
+
+
+def select_take(Py_ssize_t n, tuple tensors, uint64_t base, int shift, uint64_t low, uint64_t high, found):
+    """Fills `found` with the |a - b| of the bins low to high, as many as select_count says."""
+    cdef select_call call
+    cdef uint64_t taken = 0
+    call.job.low = low
+    call.job.high = high
+    call.job.found = <char *>cnp.PyArray_DATA(<cnp.ndarray?>found)
+    call.job.room = cnp.PyArray_SIZE(<cnp.ndarray>found)
+    call.job.taken = &taken
+    select_run(&call, n, tensors, base, shift, True)

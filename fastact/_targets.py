@@ -9,7 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
 from fastact._dispatch import as_floats, as_operand, result_dtype
+from fastact._pointwise import loss
 from fastact._reduction import check_weight
+
+_SORTED = 2**15             # from here on counting is faster than np.partition
 
 
 class Targets:
@@ -20,13 +23,19 @@ class Targets:
         multioutput: Any = "uniform_average", words: tuple[str, ...] = ("raw_values", "uniform_average"),
     ) -> None:
         self.name = name
-        given = [np.asarray(as_operand(name, argument, y)) for argument, y in (("y_true", y_true), ("y_pred", y_pred))]
-        common = result_dtype(np.result_type(*given))
-        self.dtype = np.dtype(np.float32) if common == np.float16 else common
-        self.y_true, self.y_pred = (
-            columns(name, argument, as_floats(name, argument, y, self.dtype))
-            for argument, y in zip(("y_true", "y_pred"), given, strict=True)
-        )
+        if is_plain(y_true) and is_plain(y_pred) and y_true.dtype == y_pred.dtype:  # type: ignore[union-attr]
+            given: Any = y_true, y_pred
+            self.dtype = given[0].dtype
+            self.y_true, self.y_pred = given[0][:, np.newaxis], given[1][:, np.newaxis]
+        else:
+            arguments = ("y_true", y_true), ("y_pred", y_pred)
+            given = [np.asarray(as_operand(name, argument, y)) for argument, y in arguments]
+            common = result_dtype(np.result_type(*given))
+            self.dtype = np.dtype(np.float32) if common == np.float16 else common
+            self.y_true, self.y_pred = (
+                columns(name, argument, as_floats(name, argument, y, self.dtype))
+                for argument, y in zip(("y_true", "y_pred"), given, strict=True)
+            )
         if self.y_true.shape != self.y_pred.shape:
             raise ValueError(f"{name}: y_pred has shape {given[1].shape}, expected {given[0].shape} (that of y_true)")
         self.n, self.outputs = self.y_true.shape
@@ -58,6 +67,14 @@ class Targets:
         return float(np.average(errors, weights=self.multioutput))
 
 
+def is_plain(y: Any) -> bool:
+    """Whether the kernels can take this vector as it is."""
+    return (
+        type(y) is np.ndarray and y.ndim == 1 and y.size > 0 and y.dtype.char in "fd" and y.dtype.isnative
+        and y.flags.c_contiguous and y.flags.aligned
+    )
+
+
 def columns(name: str, argument: str, y: NDArray[Any]) -> NDArray[Any]:
     """`y` of shape (n,) or (n, outputs) as (n, outputs)."""
     if y.ndim not in (1, 2) or 0 in y.shape:
@@ -78,6 +95,28 @@ def output_weights(name: str, multioutput: Any, outputs: int, words: tuple[str, 
             f"{name}: multioutput has shape {weights.shape}, expected ({outputs},) of at least two outputs"
         )
     return weights
+
+
+def median_of_differences(a: NDArray[Any], b: NDArray[Any]) -> Any:
+    """Median of ``|a - b|``, by np.partition of those few whose leading bits are the median's."""
+    size, low, high = a.size, (a.size - 1) // 2, a.size // 2
+    if size < _SORTED:
+        return np.median(loss("l1_loss", a, b, (), "none", None), overwrite_input=True)
+    tensors, base, shift = (a, b), 0, 8 * a.itemsize - 1 - _kernels.SELECT_BITS
+    while True:
+        counts = _kernels.select_count(size, tensors, base, shift).astype(np.int64)
+        if counts[-1]:
+            return np.full((), np.nan, a.dtype)[()]
+        ends = np.cumsum(counts[:-1])
+        first, last = np.searchsorted(ends, (low, high), side="right").tolist()
+        before = int(ends[first] - counts[first])
+        found = np.empty(int(ends[last]) - before, a.dtype)
+        _kernels.select_take(size, tensors, base, shift, first, last, found)
+        size, low, high, tensors = found.size, low - before, high - before, (found, np.zeros((), a.dtype))
+        if size < _SORTED or first != last or not shift:
+            with np.errstate(over="ignore"):
+                return np.partition(found, (low, high))[low : high + 1].mean()
+        base, shift = base + (first << shift), max(shift - _kernels.SELECT_BITS, 0)
 
 
 def weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:

@@ -20,7 +20,7 @@ from fastact._dispatch import as_floats, as_operand, check_number
 from fastact._labels import mismatches
 from fastact._pointwise import loss
 from fastact._reduction import check_weight
-from fastact._targets import Targets, weighted_median
+from fastact._targets import Targets, median_of_differences, weighted_median
 
 __all__ = [
     "accuracy_score", "explained_variance_score", "log_loss", "max_error", "mean_absolute_error",
@@ -158,8 +158,11 @@ def median_absolute_error(
         weight = check_weight(name, "sample_weight", sample_weight, (y.n,), y.dtype)
     medians = np.empty(y.outputs, y.dtype)
     for k in range(y.outputs):
-        errors = loss("l1_loss", y.y_pred[:, k], y.y_true[:, k], (), "none", None)
-        medians[k] = np.median(errors, overwrite_input=True) if weight is None else weighted_median(errors, weight)
+        pred, true = y.y_pred[:, k], y.y_true[:, k]
+        if weight is None:
+            medians[k] = median_of_differences(pred, true)
+        else:
+            medians[k] = weighted_median(loss("l1_loss", pred, true, (), "none", None), weight)
     return y.averaged(medians)
 
 

@@ -222,6 +222,76 @@ def test_nan_and_infinities_come_through(name: str) -> None:
     assert np.isnan(getattr(metrics, name)(true, pred))
 
 
+MANY = 2**15 + 1            # from 2**15 elements on the median is selected by its bits
+
+
+def median_cases(n: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(n)
+    normal = rng.normal(size=n)
+    return {
+        "normal": normal, "equal": np.full(n, 0.3), "zero": np.zeros(n), "subnormal": rng.integers(0, 9, n) * 5e-324,
+        "few values": rng.integers(0, 3, n) / 7, "two far apart": np.where(np.arange(n) < n // 2, 1e-9, 1e9),
+        "one bin": 1 + rng.random(n) * 1e-6, "all exponents": 10.0 ** rng.uniform(-300, 300, n),
+        "half infinite": np.where(rng.permutation(n) < n // 2, normal, np.inf), "sorted": np.sort(np.abs(normal)),
+        "neighbours": np.where(np.arange(n) % 2, 1.0, np.nextafter(1.0, 2)),
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [MANY - 2, MANY - 1, MANY, 100_000, 300_001])
+def test_median_is_numpys(n: int, dtype: Any) -> None:
+    for case, values in median_cases(n).items():
+        with np.errstate(all="ignore"):
+            pred = values.astype(dtype)
+            expected = float(np.median(np.abs(pred)))
+        true = np.zeros(n, dtype)
+        with np.errstate(all="raise"):
+            assert_same_bits(metrics.median_absolute_error(true, pred), expected, case)
+            assert_same_bits(metrics.median_absolute_error(pred[::-1], true), expected, case)
+        wide = np.stack([pred, true, 2 * np.ones(n, dtype)], axis=1)
+        got = metrics.median_absolute_error(np.zeros_like(wide), wide, multioutput="raw_values")
+        assert_same_bits(got, np.array([expected, 0, 2], dtype), case)
+
+
+@pytest.mark.parametrize("n", [5, MANY])
+@pytest.mark.parametrize("position", [0, 0.5, 1])
+def test_median_of_a_nan(n: int, position: float) -> None:
+    true, pred = data(n)
+    for value in (np.nan, -np.nan):
+        pred[int(position * (n - 1))] = value
+        assert np.isnan(metrics.median_absolute_error(true, pred))
+        assert np.isnan(metrics.median_absolute_error(true.astype(np.float32), pred.astype(np.float32)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_median_whatever_the_threads(dtype: Any) -> None:
+    true, pred = (y.astype(dtype) for y in data(1_000_003))
+    expected = float(np.median(np.abs(pred - true)))
+    for threads in (1, 2, 5):
+        with fastact.threads(threads):
+            assert_same_bits(metrics.median_absolute_error(true, pred), expected, str(threads))
+
+
+@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("at", [0, 31, 32, 2047])
+def test_scores_with_an_outlier(name: str, at: int) -> None:
+    """The base of a block may be one; scikit-learn's two passes in float64 are exact enough to compare with."""
+    true, pred = data(4096)
+    true[at] = 1e9
+    agree(name, true, pred)
+    pred[at] = -3e7
+    agree(name, true, pred)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_that_overflow(name: str) -> None:
+    """Squares beyond float64 are infinite, not nan."""
+    true, pred = data(100)
+    pred[50] = 1e200
+    assert getattr(metrics, name)(true, pred) == -np.inf
+    assert getattr(metrics, name)(true[:20], pred[40:60]) == -np.inf
+
+
 def test_median_with_weights() -> None:
     true = np.zeros(6)
     pred = np.array([3.0, 1, 2, 5, 4, 6])

@@ -2,3 +2,4 @@
 #include "fastact/losses.h"
 #include "fastact/loss_loops.h"
 #include "fastact/moments.h"
+#include "fastact/select.h"

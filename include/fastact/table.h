@@ -120,6 +120,20 @@ typedef struct {
     double *partial;             /* two per block: sum of (weighted) losses, sum of weights */
 } fa_loss_job;
 
+/* Selection by bits of |in[0] - in[1]|: see select.h. */
+enum { FA_SELECT_BITS = 14, FA_SELECT_BINS = 1 << FA_SELECT_BITS };
+typedef struct {
+    size_t n;
+    fa_operand in[2];
+    uint64_t base;               /* the bin of an element is (its bits - base) >> shift, below FA_SELECT_BINS */
+    int shift;
+    uint64_t *counts;            /* one per bin, and the number of NaNs; shared by all threads */
+    uint64_t low, high;          /* the bins to take */
+    char *found;                 /* where to, how many there is room for, and how many have been taken */
+    uint64_t room;
+    uint64_t *taken;
+} fa_select_job;
+
 /* Gradients of prelu: element (o, c, i) of (outer, channels, inner) has slope alpha[c]. With inner = 1 the last of the
  * outer rows may end early, at n. */
 typedef struct {
@@ -134,6 +148,8 @@ typedef struct {
     /* Blocks first..last-1 of a job; block b is block b / columns of column b % columns. */
     void (*loss_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
     void (*moment_blocks[FA_NDTYPES])(const fa_loss_job *job, size_t first, size_t last);
+    void (*select_count[FA_NDTYPES])(const fa_select_job *job, size_t first, size_t last);
+    void (*select_take[FA_NDTYPES])(const fa_select_job *job, size_t first, size_t last);
 } fa_sum_table;
 
 typedef struct {
