@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
 from fastact._dispatch import as_floats, as_operand, check_number, check_out, default_modes
-from fastact._layout import Axis, Layout, broadcast_mask, check_temperature, class_axes
+from fastact._layout import Axis, Layout, broadcast_mask, check_temperature
 from fastact._reduction import check_reduction, check_weight, reduced
 
 _ID = _kernels.ROWS_ID
@@ -33,21 +32,24 @@ class Options(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Whether nothing is asked for beyond labels along the last axis."""
-        return (self.axis == -1 and self.weight is None and self.where is None and self.sample_weight is None
+        """Whether nothing is asked for beyond labels."""
+        return (self.weight is None and self.where is None and self.sample_weight is None
                 and self.label_smoothing == 0.0 and self.temperature == 1.0 and self.gamma is None)
 
 
-def plain_loss(name: str, kernel: int, logits: Any, labels: Any, ignore_index: Any, reduction: str, grad: Any) -> Any:
+def plain_loss(name: str, kernel: int, logits: Any, labels: Any, options: Options, grad: Any) -> Any:
     """(loss, gradient) without further options if the arrays are plain, else None."""
+    reduction = options.reduction
     if reduction not in ("mean", "sum"):
         return None
-    plain = _kernels.class_plain(kernel, logits, labels, ignore_index, reduction == "mean", grad)
+    plain = _kernels.class_plain(
+        kernel, logits, labels, options.axis, options.ignore_index, reduction == "mean", grad
+    )
     if plain is None:
         return None
     total, divisor, bad, grad = plain
     if bad >= 0:
-        raise IndexError(label_error(name, labels, bad, logits.shape[-1]))
+        raise IndexError(label_error(name, labels, bad, logits.shape[options.axis]))
     return reduced(total, divisor, reduction, logits.dtype), grad
 
 
@@ -63,7 +65,7 @@ def classification_loss(
     grad = grad_out is not False
     id = _ID[kernel + "_with_grad" * grad]
     if options.plain and id not in _DISTILLATION:
-        plain = plain_loss(name, id, logits, target, options.ignore_index, options.reduction, grad_out)
+        plain = plain_loss(name, id, logits, target, options, grad_out)
         if plain is not None:
             return plain if grad else plain[0]
     check_reduction(name, options.reduction)
@@ -100,19 +102,17 @@ def classification_loss(
         if not counted.all():                   # a sample without classes counts as ignored
             sample_weight = counted.astype(compute) if sample_weight is None else sample_weight * counted
     divisor = float(np.prod(samples)) if sample_weight is None else float(sample_weight.sum(dtype=np.float64))
-    # The kernels read whole rows, so classes that do not lie side by side are moved to the end in a copy.
-    apart = math.prod(given.shape[axis + 1 :]) != 1
-    x = rows_of(given.astype(compute, copy=False), axis, apart)
-    probabilities = None if probabilities is None else rows_of(probabilities, axis, apart)
-    mask = None if mask is None else rows_of(mask, axis, apart)
-    layout = Layout(name, x, -1 if apart else axis)
+    x = np.ascontiguousarray(given, compute)
+    probabilities = None if probabilities is None else np.ascontiguousarray(probabilities)
+    mask = None if mask is None else np.ascontiguousarray(mask)
+    layout = Layout(name, x, axis, last=False)
     gradient = None
     if grad:
         if grad_out is not None:
             check_out(name, grad_out, given.shape, given.dtype, "grad_out")
         gradient = grad_out
         others = (probabilities, labels, weight, sample_weight, mask)
-        if apart or gradient is None or gradient.dtype != compute or not layout.writable(gradient, x, others):
+        if gradient is None or gradient.dtype != compute or not layout.writable(gradient, x, others):
             gradient = np.empty(x.shape, compute)
     each = np.empty(samples, compute) if options.reduction == "none" else None
     total, divisor, bad = _kernels.class_loss(
@@ -126,8 +126,6 @@ def classification_loss(
     loss = each[()] if each is not None else reduced(total, divisor, options.reduction, compute)
     if not grad:
         return loss
-    if apart and gradient is not None:
-        gradient = np.ascontiguousarray(np.moveaxis(gradient, -1, axis))
     return loss, returned(gradient, grad_out, given.dtype)
 
 
@@ -141,22 +139,14 @@ def divergence(name: str, kernel: str, tensors: dict[str, ArrayLike], axis: Axis
         if a.shape != p.shape:
             raise ValueError(f"{name}: {argument} has shape {a.shape}, expected {p.shape}")
     compute = np.dtype(np.float32) if dtype == np.float16 else dtype
-    axes = class_axes(name, axis, p.ndim)
-    rows = [np.moveaxis(np.asarray(a, compute), axes, range(-len(axes), 0)) for a in arrays]
-    samples = rows[0].shape[: p.ndim - len(axes)]
-    classes = math.prod(rows[0].shape[p.ndim - len(axes) :])
-    rows = [np.ascontiguousarray(a) for a in rows]
-    each = np.empty(samples, compute)
+    layout = Layout(name, p, axis, last=False)
+    rows = [layout.arranged(np.asarray(a, compute)) for a in arrays]
+    each = layout.empty_samples(compute)
     _kernels.class_loss(
-        _ID[kernel], (math.prod(samples), classes, 1), rows[-1], None, rows[0], None, None, None, each, None, None, 0.0,
-        1.0, None, 1.0, False,
+        _ID[kernel], layout.split, rows[-1], None, rows[0], None, None, None, each, None,
+        None, 0.0, 1.0, None, 1.0, False,
     )
     return each.astype(dtype, copy=False)[()]
-
-
-def rows_of(a: NDArray[Any], axis: int, apart: bool) -> NDArray[Any]:
-    """`a` contiguous, its classes moved to the end if they lie `apart`."""
-    return np.ascontiguousarray(np.moveaxis(a, axis, -1) if apart else a)
 
 
 def class_axis(name: str, axis: Any, ndim: int, argument: str) -> int:

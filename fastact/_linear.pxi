@@ -5,6 +5,7 @@
 
 cdef extern from "_runtime.h" nogil:
     enum: FA_UNIT_ROWS
+    size_t fa_linear_units(size_t samples, size_t itemsize)
     enum: FA_ROWS_cross_entropy, FA_ROWS_cross_entropy_with_grad
     enum: FA_ROWS_linear_before, FA_ROWS_linear_after, FA_ROWS_linear_forward, FA_ROWS_linear_finish
     enum: FA_ROWS_linear_gradient, FA_ROWS_large_margin
@@ -117,17 +118,17 @@ cdef double linear_run(fa_linear_job *whole, int kernel, int dtype, bint before,
         job.of.outer = rows
         job.of.x = job.z
         job.of.grad = job.z
-        units = (rows + FA_UNIT_ROWS - 1) // FA_UNIT_ROWS
+        units = fa_linear_units(rows, itemsize)
         if before:
             table.rows.run[FA_ROWS_linear_before][dtype](&job, 0, units)
         if kernel == FA_ROWS_cross_entropy or kernel == FA_ROWS_cross_entropy_with_grad:
             job.of.unit_rows = fa_class_unit_rows(&job.of, kernel, itemsize)
-            units = (rows + job.of.unit_rows - 1) // job.of.unit_rows
+            units = fa_class_units(&job.of, kernel, itemsize)
         table.rows.run[kernel][dtype](&job, 0, units)
         if kernel != FA_ROWS_linear_forward and kernel != FA_ROWS_linear_gradient:
             total += tree_sum(&partial[0], units, 1)
         if after:
-            table.rows.run[FA_ROWS_linear_after][dtype](&job, 0, (rows + FA_UNIT_ROWS - 1) // FA_UNIT_ROWS)
+            table.rows.run[FA_ROWS_linear_after][dtype](&job, 0, fa_linear_units(rows, itemsize))
         next_samples(&job, rows, itemsize)
         left -= rows
     fa_fp_leave(modes)
@@ -172,6 +173,7 @@ def large_margin(cnp.ndarray x, cnp.ndarray linear_weight, cnp.ndarray labels, i
     """Fills, for each sample that counts, the logit of its label and the factors of its derivatives (linear.h)."""
     cdef fa_linear_job job
     cdef int dtype = FA_F64 if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else FA_F32
+    cdef Py_ssize_t units
     set_samples(&job, labels, None, None, None, None, ignore, 0.0, 1.0)
     job.of.outer, job.features = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
     job.of.cols = cnp.PyArray_DIM(linear_weight, 0)
@@ -180,5 +182,6 @@ def large_margin(cnp.ndarray x, cnp.ndarray linear_weight, cnp.ndarray labels, i
     job.to_logit = cnp.PyArray_DATA(logit)
     job.by_w, job.by_x = <double *>cnp.PyArray_DATA(by_w), <double *>cnp.PyArray_DATA(by_x)
     job.by_own = <double *>cnp.PyArray_DATA(by_own)
+    units = fa_linear_units(job.of.outer, cnp.PyArray_ITEMSIZE(x))
     with nogil:
-        run(table.rows.run[FA_ROWS_large_margin][dtype], &job, (job.of.outer + FA_UNIT_ROWS - 1) // FA_UNIT_ROWS, 1)
+        run(table.rows.run[FA_ROWS_large_margin][dtype], &job, units, 1)

@@ -43,6 +43,7 @@ cdef extern from "_runtime.h" nogil:
     int fa_by_columns(size_t cols, size_t inner)
     size_t fa_columns_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
     size_t fa_class_unit_rows(const fa_xent_job *job, int kernel, size_t itemsize)
+    size_t fa_class_units(const fa_xent_job *job, int kernel, size_t itemsize)
     int64_t fa_class_ns(const fa_xent_job *job, int kernel, size_t itemsize)
 
 ROWS_ID = {fa_rows_names[i].decode(): i for i in range(FA_NROWS)}
@@ -365,7 +366,7 @@ def class_loss(int kernel, tuple shape, cnp.ndarray x, labels, target, where, we
 cdef class_run(fa_xent_job *job, int kernel, int dtype, double divisor, bint mean):
     """Checks the labels and, if all are classes, runs the job."""
     cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, samples = job.outer * job.inner
-    cdef Py_ssize_t unit = fa_class_unit_rows(job, kernel, itemsize), units = (samples + unit - 1) // unit
+    cdef Py_ssize_t units = fa_class_units(job, kernel, itemsize)
     cdef Py_ssize_t slots = max(units, (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, 1)
     cdef double total = 0.0
     cdef int64_t bad
@@ -373,7 +374,7 @@ cdef class_run(fa_xent_job *job, int kernel, int dtype, double divisor, bint mea
     cdef char *memory = <char *>malloc(slots * (sizeof(double) + sizeof(int64_t)))
     if memory == NULL:
         raise MemoryError
-    job.unit_rows = unit
+    job.unit_rows = fa_class_unit_rows(job, kernel, itemsize)
     job.partial = <double *>memory
     job.bad = <int64_t *>(memory + slots * sizeof(double))
     job.bad[0] = -1
@@ -393,30 +394,39 @@ cdef class_run(fa_xent_job *job, int kernel, int dtype, double divisor, bint mea
     return total, divisor, bad
 
 
-def class_plain(int kernel, x_, labels_, ignore, bint mean, grad):
+def class_plain(int kernel, x_, labels_, axis_, ignore, bint mean, grad):
     """(sum of the losses, divisor, -1 or the position of a label that is no class, gradient), or None if not plain.
 
-    That is: C-contiguous logits of float32 or float64, the class axis last, integer labels of one dimension less, no
-    option but `ignore`. grad: False for none, None for a new array, or the array it goes to.
+    That is: C-contiguous logits of float32 or float64, integer labels of one dimension less, no option but `ignore`.
+    grad: False for none, None for a new array, or the array it goes to.
     """
     cdef fa_xent_job job
     cdef cnp.ndarray x, labels
     cdef int dtype = fast_dtype(x_), d, ndim
-    cdef Py_ssize_t nbytes
-    if dtype < 0 or type(labels_) is not cnp.ndarray or not (ignore is None or PyLong_CheckExact(ignore)):
+    cdef Py_ssize_t nbytes, axis
+    if (dtype < 0 or type(labels_) is not cnp.ndarray or not PyLong_CheckExact(axis_)
+            or not (ignore is None or PyLong_CheckExact(ignore))):
         return None
     x, labels = <cnp.ndarray>x_, <cnp.ndarray>labels_
     ndim = cnp.PyArray_NDIM(x)
     if (ndim < 2 or cnp.PyArray_NDIM(labels) != ndim - 1 or not cnp.PyArray_ISCARRAY_RO(labels)
             or not cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(labels))):
         return None
+    axis = axis_
+    if axis < 0:
+        axis += ndim
+    if not 0 <= axis < ndim:
+        return None
     memset(&job, 0, sizeof(job))
     job.outer = job.inner = 1
-    for d in range(ndim - 1):
-        if cnp.PyArray_DIM(labels, d) != cnp.PyArray_DIM(x, d):
+    for d in range(ndim):
+        if d < axis:
+            job.outer *= cnp.PyArray_DIM(x, d)
+        elif d > axis:
+            job.inner *= cnp.PyArray_DIM(x, d)
+        if d != axis and cnp.PyArray_DIM(labels, d - (d > axis)) != cnp.PyArray_DIM(x, d):
             return None
-        job.outer *= cnp.PyArray_DIM(x, d)
-    job.cols = cnp.PyArray_DIM(x, ndim - 1)
+    job.cols = cnp.PyArray_DIM(x, <int>axis)
     job.x = cnp.PyArray_DATA(x)
     job.labels = <const char *>cnp.PyArray_DATA(labels)
     job.label_type = label_type(labels)

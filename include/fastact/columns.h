@@ -23,12 +23,12 @@ typedef struct {
     REAL m[LANES];
     F(lane_sums) sums;
     double maxima[LANES];
-} F(panel_sums);
+} __attribute__((aligned(64))) F(panel_sums);
 
 FA_INLINE void F(panel_start)(F(panel_sums) *s)
 {
     LANE(LANES) s->m[j] = -REAL_MOST;       /* not -inf: see chunk_max */
-    LANE(LANES) s->maxima[j] = 0.0;
+    LANE(LANES) s->maxima[j] = (double)LIMIT(zero);
     F(lanes_start)(&s->sums);
 }
 

@@ -4,6 +4,7 @@
 #include "fastact/columns.h"
 #include "fastact/softmax.h"
 #include "fastact/classes.h"
+#include "fastact/class_columns.h"
 #include "fastact/xent.h"
 #include "fastact/nll.h"
 #include "fastact/distill.h"

@@ -7,7 +7,8 @@
  * then (e' is computed again, 0.1 ns: there is no second row to keep it in), write 1.
  */
 typedef struct {
-    double rest[2], maxima[2], cross;    /* of student and teacher: the sum of e over all but one maximum, the number of these */
+    double rest[2][LANES], maxima[2][LANES];  /* of student and teacher: the sum of e over all but one maximum, the number of these */
+    double cross[LANES];
 } F(pair);
 
 FA_INLINE REAL F(exp_of_d)(REAL d, F(temperature) t, const int general)
@@ -15,7 +16,7 @@ FA_INLINE REAL F(exp_of_d)(REAL d, F(temperature) t, const int general)
     return general ? F(exp_over)(d, t) : F(exp_row)(d, C(-0.0));
 }
 
-FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *keep, const REAL *m, F(temperature) t, F(pair) *p,
+FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *keep, const REAL *m, F(temperature) t, F(pair) *p, size_t at,
                             const int general, const int store)
 {
     const size_t n = job->cols;
@@ -23,7 +24,6 @@ FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *k
     F(lane_sums) rests[2], crosses;
     INT counts[2][SPAN];
     REAL buf[2][SPAN], ebuf[SPAN];
-    *p = (F(pair)){0};
     F(lanes_start)(&rests[0]);
     F(lanes_start)(&rests[1]);
     F(lanes_start)(&crosses);
@@ -56,10 +56,10 @@ FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *k
         const double sum = F(lanes_fold)(&rests[k]);
         INT count = 0;
         _Pragma("omp simd reduction(+:count)") for (size_t j = 0; j < SPAN; j++) count += counts[k][j];
-        p->maxima[k] = (double)count;
-        p->rest[k] = count > 1 ? sum + (double)(count - 1) : sum;
+        p->maxima[k][at] = (double)count;
+        p->rest[k][at] = count > 1 ? sum + (double)(count - 1) : sum;
     }
-    p->cross = F(lanes_fold)(&crosses);
+    p->cross[at] = F(lanes_fold)(&crosses);
 }
 
 /* grad_c = e_c scale - e'_c teacher_scale */
@@ -77,6 +77,21 @@ FA_INLINE void F(pair_gradient)(const fa_xent_job *job, size_t row, const uint8_
         F(fill_masked)(grad, keep, job->cols, C(0.0));
 }
 
+/* From the sums of samples to their losses and to what the gradient takes: scale (p_scale) and teacher_scale (k). */
+FA_INLINE void F(pair_losses)(const fa_xent_job *job, F(samples) *s, const F(pair) *p, const REAL (*m)[2])
+{
+    const double square = job->temperature * job->temperature;
+    LANE(LANES) {
+        const double loss = p->cross[j] / (1.0 + p->rest[1][j]) + (log1p_f64(p->rest[0][j]) - log1p_f64(p->rest[1][j]));
+        const int none = (p->maxima[0][j] == 0.0) | (p->maxima[1][j] == 0.0) | (m[j][0] == REAL_INF) | (m[j][1] == REAL_INF);
+        const double result = none ? (double)REAL_NAN : s->weight[j] * square * at_least_f64(loss, 0.0);
+        const double scale = none ? (double)REAL_NAN : job->scale * s->weight[j] * job->temperature;
+        s->loss[j] = s->counts[j] ? result : 0.0;
+        s->p_scale[j] = scale / (1.0 + p->rest[0][j]);
+        s->k[j] = scale / (1.0 + p->rest[1][j]);
+    }
+}
+
 FA_INLINE void F(distill_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int with_grad)
 {
     const size_t n = job->cols, group = job->unit_rows, chunk = fa_chunk_length(n, sizeof(REAL));
@@ -84,29 +99,141 @@ FA_INLINE void F(distill_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff
     REAL top[FA_CHUNKS];
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const size_t row = (size_t)unit * group, rows = job->outer - row < group ? job->outer - row : group;
+        const fa_group g = fa_group_of_rows(row, rows, n);
+        REAL m[LANES][2];
         F(samples) s;
-        F(describe)(job, row, rows, &s, general);
+        F(pair) p = {0};
+        memset(m, 0, sizeof m);
+        F(describe)(job, &g, &s);
         for (size_t r = 0; r < rows; r++) {
             const uint8_t *keep = general && job->where ? job->where + (row + r) * n : NULL;
-            const double square = job->temperature * job->temperature;
-            F(pair) p;
-            REAL m[2];
-            s.loss[r] = 0.0;
             if (s.counts[r]) {
-                m[0] = F(row_max)(SAMPLE(x, row + r), keep, n, chunk, top);
-                m[1] = F(row_max)(SAMPLE(target, row + r), keep, n, chunk, top);
-                F(pair_sums)(job, row + r, keep, m, t, &p, general, with_grad);
-                const double loss = p.cross / (1.0 + p.rest[1]) + (log1p_f64(p.rest[0]) - log1p_f64(p.rest[1]));
-                const int nothing = p.maxima[0] == 0.0 || p.maxima[1] == 0.0 || m[0] == REAL_INF || m[1] == REAL_INF;
-                const double scale = nothing ? (double)REAL_NAN : job->scale * s.weight[r] * job->temperature;
-                s.loss[r] = nothing ? (double)REAL_NAN : s.weight[r] * square * at_least_f64(loss, 0.0);
-                if (with_grad && job->scale != 0.0)
-                    F(pair_gradient)(job, row + r, keep, m[1], t, (REAL)(scale / (1.0 + p.rest[0])), (REAL)(scale / (1.0 + p.rest[1])), general);
+                m[r][0] = F(row_max)(SAMPLE(x, row + r), keep, n, chunk, top);
+                m[r][1] = F(row_max)(SAMPLE(target, row + r), keep, n, chunk, top);
+                F(pair_sums)(job, row + r, keep, m[r], t, &p, r, general, with_grad);
             }
-            if (with_grad && (!s.counts[r] || job->scale == 0.0))
-                memset(SAMPLE(grad, row + r), 0, n * sizeof(REAL));
         }
-        F(store_losses)(job, unit, row, rows, s.loss);
+        F(pair_losses)(job, &s, &p, m);
+        job->partial[unit] = F(store_losses)(job, &g, s.loss);
+        for (size_t r = 0; with_grad && r < rows; r++)
+            if (s.counts[r] && job->scale != 0.0)
+                F(pair_gradient)(job, row + r, general && job->where ? job->where + (row + r) * n : NULL, m[r][1], t,
+                                 (REAL)s.p_scale[r], (REAL)s.k[r], general);
+            else
+                memset(SAMPLE(grad, row + r), 0, n * sizeof(REAL));
+    }
+}
+
+/* ---- by columns ---- */
+
+FA_INLINE void F(pair_in)(const fa_xent_job *job, const fa_columns *b, size_t c, size_t n, REAL *x, REAL *y, const int general)
+{
+    const ptrdiff_t stride = (ptrdiff_t)(job->cols * job->inner);
+    F(columns_in)(x, job->x, stride, general ? job->where : NULL, stride, b, c, n);
+    F(columns_in)(y, job->target, stride, general ? job->where : NULL, stride, b, c, n);
+}
+
+/* sum of e' (d' - d) over n classes */
+FA_INLINE void F(cross_panel)(const REAL *x, const REAL *y, size_t n, size_t width, const REAL *mx, const REAL *my, F(temperature) t,
+                              F(panel_sums) *cross, const int general)
+{
+    for (size_t at = 0; n;) {
+        size_t left = n < GROUP ? n : GROUP;
+        REAL acc[LANES];
+        n -= left;
+        LANE(LANES) acc[j] = C(0.0);
+        for (; left; left--, at += width)
+            LANE(LANES) {
+                const REAL dx = x[at + j] - mx[j], dy = y[at + j] - my[j], ey = F(exp_of_d)(dy, t, general);
+                const REAL apart = general ? F(over)(dy, t) - F(over)(dx, t) : dy - dx;
+                acc[j] += ey == C(0.0) ? C(0.0) : ey * apart;
+            }
+        F(lanes_add)(&cross->sums, acc);
+    }
+}
+
+/* From x and y to the gradient, in x. */
+FA_INLINE void F(pair_panel)(REAL *x, const REAL *y, size_t n, size_t width, const fa_xent_job *job, const F(samples) *s, const REAL *mx,
+                             const REAL *my, F(temperature) t, const int general)
+{
+    REAL scale[LANES], teacher_scale[LANES];
+    INT counts[LANES];
+    LANE(LANES) {
+        scale[j] = (REAL)s->p_scale[j];
+        teacher_scale[j] = (REAL)s->k[j];
+        counts[j] = s->counts[j] && job->scale != 0.0;
+    }
+    for (; n; n--, x += width, y += width)
+        LANE(LANES) {
+            const REAL ex = F(exp_of_d)(x[j] - mx[j], t, general), ey = F(exp_of_d)(y[j] - my[j], t, general);
+            x[j] = counts[j] ? FMA(ex, scale[j], -(teacher_scale[j] * ey)) : C(0.0);
+        }
+}
+
+/* Every phase starts from the logits: with temperature and mask the exponentials are the smaller part of short rows. */
+FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int with_grad)
+{
+    const size_t n = job->cols;
+    const ptrdiff_t stride = (ptrdiff_t)(n * job->inner);
+    const uint8_t *where = general ? job->where : NULL;
+    const F(temperature) t = F(temperature_of)(job->temperature);
+    REAL x[COLUMNS_CAPACITY] __attribute__((aligned(64))), y[COLUMNS_CAPACITY] __attribute__((aligned(64)));
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        const fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
+        const size_t most = COLUMNS_CAPACITY / b.width, part = n < most ? n : most;
+        const int whole = part == n;
+        double total = 0.0;
+        if (whole)
+            F(pair_in)(job, &b, 0, n, x, y, general);
+        for (size_t k = 0; k < b.width; k += LANES) {       /* one group if there is more than one part */
+            const fa_group g = fa_group_of_columns(&b, k, n, LANES);
+            F(panel_sums) sum[2], cross;
+            REAL m[LANES][2];
+            F(samples) s;
+            F(pair) p = {0};
+            memset(m, 0, sizeof m);
+            F(describe)(job, &g, &s);
+            F(panel_start)(&sum[0]);
+            F(panel_start)(&sum[1]);
+            F(panel_start)(&cross);
+            PARTS(part) {
+                if (!whole)
+                    F(pair_in)(job, &b, c, count, x, y, general);
+                F(panel_max)(x + k, count, b.width, &sum[0]);
+                F(panel_max)(y + k, count, b.width, &sum[1]);
+            }
+            PARTS(part) {
+                if (!whole)
+                    F(pair_in)(job, &b, c, count, x, y, general);
+                F(cross_panel)(x + k, y + k, count, b.width, sum[0].m, sum[1].m, t, &cross, general);
+                F(panel_sum)(x + k, count, b.width, t, general, 0, 1, &sum[0]);
+                F(panel_sum)(y + k, count, b.width, t, general, 0, 1, &sum[1]);
+            }
+            for (int i = 0; i < 2; i++) {
+                F(panel_end)(&sum[i]);
+                for (size_t r = 0; r < g.count; r++) {
+                    m[r][i] = sum[i].m[r];
+                    p.rest[i][r] = sum[i].sums.total[r];
+                    p.maxima[i][r] = sum[i].maxima[r];
+                }
+            }
+            F(panel_end)(&cross);
+            for (size_t r = 0; r < g.count; r++) p.cross[r] = cross.sums.total[r];
+            F(pair_losses)(job, &s, &p, m);
+            total += F(store_losses)(job, &g, s.loss);
+            if (!with_grad)
+                continue;
+            PARTS(part) {
+                if (!whole)
+                    F(pair_in)(job, &b, c, count, x, y, general);
+                F(pair_panel)(x + k, y + k, count, b.width, job, &s, sum[0].m, sum[1].m, t, general);
+                if (!whole)
+                    F(columns_out)(x, job->grad, stride, where, stride, &b, c, count, C(0.0));
+            }
+        }
+        if (whole && with_grad)
+            F(columns_out)(x, job->grad, stride, where, stride, &b, 0, n, C(0.0));
+        job->partial[unit] = total;
     }
 }
 
@@ -115,7 +242,13 @@ FA_INLINE void F(distill_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff
     ROWS(name)                                                                          \
     {                                                                                   \
         const fa_xent_job *job = job_;                                                  \
-        if (job->where || job->temperature != 1.0)                                      \
+        const int general = job->where || job->temperature != 1.0;                      \
+        if (fa_class_by_columns(job, FA_ROWS_##name)) {                                 \
+            if (general)                                                                \
+                F(distill_columns)(job, begin, end, 1, with_grad);                      \
+            else                                                                        \
+                F(distill_columns)(job, begin, end, 0, with_grad);                      \
+        } else if (general)                                                             \
             F(distill_units)(job, begin, end, 1, with_grad);                            \
         else                                                                            \
             F(distill_units)(job, begin, end, 0, with_grad);                            \

@@ -2,17 +2,18 @@
 enum { FA_LABEL_BLOCK = 64 };
 
 #define FA_READ_LABELS(type, limit)                                                     \
-    if (job->label_stride == sizeof(type))                                              \
+    if (stride == sizeof(type))                                                         \
         for (size_t i = 0; i < n; i++) to[i] = limit(((const type *)at)[i]);            \
     else                                                                                \
-        for (size_t i = 0; i < n; i++) to[i] = limit(*(const type *)(at + (ptrdiff_t)i * job->label_stride));
+        for (size_t i = 0; i < n; i++) to[i] = limit(*(const type *)(at + (ptrdiff_t)i * stride));
 #define FA_AS_IT_IS(label) (int64_t)(label)
 #define FA_NO_WRAP(label) (int64_t)((label) > INT64_MAX ? INT64_MAX : (label))      /* no class, and never ignore_index */
 
-/* The labels first .. first + n - 1 as int64. */
-static inline void fa_read_labels(const fa_xent_job *job, size_t first, size_t n, int64_t *to)
+/* n labels from `first` on, every `step`th, as int64. */
+static inline void fa_read_labels(const fa_xent_job *job, size_t first, size_t step, size_t n, int64_t *to)
 {
     const char *at = job->labels + (ptrdiff_t)first * job->label_stride;
+    const ptrdiff_t stride = (ptrdiff_t)step * job->label_stride;
     switch (job->label_type) {
     case FA_INT8: FA_READ_LABELS(int8_t, FA_AS_IT_IS) break;
     case FA_INT16: FA_READ_LABELS(int16_t, FA_AS_IT_IS) break;
@@ -29,5 +30,5 @@ static inline void fa_read_labels(const fa_xent_job *job, size_t first, size_t n
  * change while the GIL is released) is left out like an ignored one, so that nothing is read out of bounds. */
 static inline int fa_counts(const fa_xent_job *job, int64_t label)
 {
-    return (uint64_t)label < job->cols && !(job->ignores && label == job->ignore);
+    return ((uint64_t)label < job->cols) & !(job->ignores & (label == job->ignore));
 }

@@ -18,8 +18,11 @@ static inline size_t F(in_block)(const fa_linear_job *job, int64_t label) { retu
 /* The samples of unit u, described. */
 FA_INLINE size_t F(linear_unit)(const fa_linear_job *job, ptrdiff_t unit, F(samples) *s)
 {
-    const size_t row = (size_t)unit * FA_UNIT_ROWS, left = job->of.outer - row, rows = left < FA_UNIT_ROWS ? left : FA_UNIT_ROWS;
-    F(describe)(&job->of, row, rows, s, 1);
+    const size_t row = (size_t)unit * LANES, left = job->of.outer - row, rows = left < LANES ? left : LANES;
+    const fa_group g = fa_group_of_rows(row, rows, job->of.cols);
+    F(describe)(&job->of, &g, s);
+    if (job->of.smoothing != 0.0)
+        LANE(LANES) s->u[j] = job->of.smoothing / (double)job->of.cols;
     return rows;
 }
 
@@ -30,7 +33,7 @@ ROWS(linear_before)
     const size_t n = job->classes;
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         F(samples) s;
-        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
         for (size_t r = 0; r < rows; r++) {
             REAL *z = BLOCK_ROW(row + r);
             const REAL *bias = job->bias;
@@ -49,7 +52,7 @@ ROWS(linear_after)
     const size_t n = job->classes;
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         F(samples) s;
-        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
         for (size_t r = 0; r < rows; r++) {
             REAL *z = BLOCK_ROW(row + r);
             double *dbias = job->dbias;
@@ -89,22 +92,23 @@ ROWS(linear_forward)
     const F(temperature) t = F(temperature_of)(1.0);
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         F(samples) s;
-        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
         for (size_t r = 0; r < rows; r++) {
             fa_linear_state *state = job->state + row + r, block = {0};
             const REAL *z = BLOCK_ROW(row + r);
             double sum[2];
+            REAL top[FA_CHUNKS];
             if (!s.counts[r])
                 continue;
             if (job->of.labels && F(in_block)(job, s.label[r]) < n)
                 state->at_label = (double)z[F(in_block)(job, s.label[r])];
-            const REAL m = F(row_max)(z, NULL, n, chunk, s.top);
+            const REAL m = F(row_max)(z, NULL, n, chunk, top);
             if (job->of.target || job->of.smoothing != 0.0) {
                 F(dense_sums)(&job->of, row + r, z, job->first, n, m, t, (REAL)s.u[r], sum, F(LOGITS));
                 block.a = sum[0];
                 block.ad = sum[1];
             }
-            F(row_sum)(z, NULL, NULL, n, chunk, m, s.top, t, 0, 0, 1, n * sizeof(REAL) <= FA_AHEAD_BYTES ? n : 0, sum);
+            F(row_sum)(z, NULL, NULL, n, chunk, m, top, t, 0, 0, 1, n * sizeof(REAL) <= FA_AHEAD_BYTES ? n : 0, sum);
             block.m = (double)m;
             block.rest = sum[0];
             block.maxima = sum[1];
@@ -122,17 +126,20 @@ ROWS(linear_finish)
     const fa_linear_job *job = job_;
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         F(samples) s;
-        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
         fa_linear_state *state = job->state + row;
+        LANE(LANES) s.rest[j] = s.maxima[j] = 1.0;
         for (size_t r = 0; r < rows; r++) {
-            s.m[r] = s.counts[r] ? (REAL)state[r].m : C(0.0);
-            s.sum[r][0] = s.counts[r] ? state[r].rest : 0.0;
-            s.sum[r][1] = s.counts[r] ? state[r].maxima : 0.0;
-            s.d[r] = s.counts[r] && job->of.labels ? state[r].at_label - state[r].m : 0.0;
-            s.a[r] = s.counts[r] ? state[r].a : 0.0;
-            s.ad[r] = s.counts[r] ? state[r].ad : 0.0;
+            if (!s.counts[r])
+                continue;
+            s.rest[r] = state[r].rest;
+            s.maxima[r] = state[r].m == (double)REAL_INF ? 0.0 : state[r].maxima;
+            s.d[r] = job->of.labels ? state[r].at_label - state[r].m : 0.0;
+            s.a[r] = state[r].a;
+            s.ad[r] = state[r].ad;
+            s.at_dense[r] = job->of.labels ? F(dense_at)(&job->of, s.label[r], s.u[r]) : 0.0;
         }
-        F(sample_losses)(&job->of, rows, &s, 1, 1);
+        F(sample_losses)(&job->of, &s, 1, 1);
         for (size_t r = 0; r < rows; r++) {
             state[r].p_scale = s.p_scale[r];
             state[r].k = s.k[r];
@@ -150,7 +157,7 @@ ROWS(linear_gradient)
     const size_t n = job->classes;
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         F(samples) s;
-        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
         for (size_t r = 0; r < rows; r++) {
             const fa_linear_state *state = job->state + row + r;
             REAL *z = BLOCK_ROW(row + r);
@@ -194,7 +201,7 @@ ROWS(large_margin)
     const double lambda = job->lambda, margin = (double)job->margin;
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         F(samples) s;
-        const size_t row = (size_t)unit * FA_UNIT_ROWS, rows = F(linear_unit)(job, unit, &s);
+        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
         for (size_t r = 0; r < rows; r++) {
             if (!s.counts[r])
                 continue;

@@ -24,39 +24,118 @@ static inline void F(nll_gradient)(const fa_xent_job *job, size_t row, REAL u, R
     }
 }
 
+/* The losses of samples from the sums over the dense target, and what their gradients take: k, and all of it at the label. */
+FA_INLINE void F(nll_losses)(const fa_xent_job *job, const fa_group *g, F(samples) *s, const int dense, const int given)
+{
+    LANE(LANES) s->d[j] = 1.0;
+    if (job->labels)
+        for (size_t r = 0; r < g->count; r++)
+            if (s->counts[r]) s->d[r] = (double)((const REAL *)job->x)[F(label_at)(job, g, s, r)];
+    if (dense && job->labels)
+        for (size_t r = 0; r < g->count; r++) s->at_dense[r] = F(dense_at)(job, s->label[r], s->u[r]);
+    LANE(LANES) {
+        const double d = s->d[j], nll = given == F(LOG_PROBS) ? -d : -log_f64(d), a = s->lab[j] + (dense ? s->at_dense[j] : 0.0);
+        const double loss = s->weight[j] * ((dense ? s->ad[j] : 0.0) + share_f64(s->lab[j], nll, d));
+        const double slope = given == F(LOG_PROBS) ? 0.0 - job->scale * s->weight[j] * a : -(job->scale * s->weight[j] * a) / d;
+        s->loss[j] = s->counts[j] ? loss : 0.0;
+        s->k[j] = job->scale * s->weight[j];
+        s->at_label[j] = given != F(LOG_PROBS) && a == 0.0 && d == d ? 0.0 : slope;
+    }
+}
+
 FA_INLINE void F(nll_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int dense, const int with_grad, const int given)
 {
     const size_t n = job->cols, group = job->unit_rows;
     const F(temperature) t = F(temperature_of)(1.0);
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const size_t row = (size_t)unit * group, rows = job->outer - row < group ? job->outer - row : group;
-        double nll[FA_UNIT_ROWS];
+        const fa_group g = fa_group_of_rows(row, rows, n);
         F(samples) s;
-        F(describe)(job, row, rows, &s, dense);
-        LANE(FA_UNIT_ROWS) s.d[j] = 1.0;
-        if (job->labels)
-            for (size_t r = 0; r < rows; r++)
-                if (s.counts[r]) s.d[r] = (double)SAMPLE(x, row + r)[s.label[r]];
-        LANE(FA_UNIT_ROWS) nll[j] = given == F(LOG_PROBS) ? -s.d[j] : -log_f64(s.d[j]);
-        for (size_t r = 0; r < rows; r++) {
-            double sums[2] = {0.0, 0.0};
-            if (dense && s.counts[r])
+        F(describe)(job, &g, &s);
+        for (size_t r = 0; dense && r < rows; r++) {
+            double sums[2];
+            s.u[r] = job->smoothing / (double)n;
+            if (s.counts[r])
                 F(dense_sums)(job, row + r, SAMPLE(x, row + r), 0, n, C(0.0), t, (REAL)s.u[r], sums, given);
-            s.loss[r] = s.counts[r] ? s.weight[r] * (sums[1] + share_f64(s.lab[r], nll[r], s.d[r])) : 0.0;
+            s.ad[r] = s.counts[r] ? sums[1] : 0.0;
         }
-        F(store_losses)(job, unit, row, rows, s.loss);
+        F(nll_losses)(job, &g, &s, dense, given);
+        job->partial[unit] = F(store_losses)(job, &g, s.loss);
         for (size_t r = 0; with_grad && r < rows; r++) {
-            const double k = job->scale * s.weight[r];
             if (dense && s.counts[r] && job->scale != 0.0)
-                F(nll_gradient)(job, row + r, (REAL)s.u[r], (REAL)k, given);
+                F(nll_gradient)(job, row + r, (REAL)s.u[r], (REAL)s.k[r], given);
             else
                 memset(SAMPLE(grad, row + r), 0, n * sizeof(REAL));
-            if (job->labels && s.counts[r] && job->scale != 0.0) {
-                const double a = s.lab[r] + (dense ? F(dense_at)(job, s.label[r], s.u[r]) : 0.0);
-                const double slope = given == F(LOG_PROBS) ? 0.0 - k * a : a == 0.0 && s.d[r] == s.d[r] ? 0.0 : -(k * a) / s.d[r];
-                SAMPLE(grad, row + r)[s.label[r]] = (REAL)slope;
+            if (job->labels && s.counts[r] && job->scale != 0.0)
+                SAMPLE(grad, row + r)[s.label[r]] = (REAL)s.at_label[r];
+        }
+    }
+}
+
+/* -k a of n classes, see nll_slope; without a dense target zeros. */
+FA_INLINE void F(nll_panel)(REAL *p, const REAL *a, size_t n, size_t width, const fa_xent_job *job, const F(samples) *s, const int dense,
+                            const int given)
+{
+    REAL k[LANES];
+    INT counts[LANES];
+    LANE(LANES) {
+        k[j] = (REAL)s->k[j];
+        counts[j] = dense && s->counts[j] && job->scale != 0.0;
+    }
+    for (; n; n--, p += width, a += width)
+        LANE(LANES) p[j] = counts[j] ? F(nll_slope)(a[j], p[j], k[j], given) : C(0.0);
+}
+
+FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int dense, const int with_grad, const int given)
+{
+    const size_t n = job->cols;
+    const ptrdiff_t stride = (ptrdiff_t)(n * job->inner);
+    const F(temperature) t = F(temperature_of)(1.0);
+    REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64))), a[COLUMNS_CAPACITY] __attribute__((aligned(64)));
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        const fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
+        const size_t most = COLUMNS_CAPACITY / b.width, part = n < most ? n : most;
+        const int whole = part == n;
+        double total = 0.0;
+        if (dense && whole)
+            F(classes_in)(job, &b, 0, n, p, a, NULL, 0);
+        for (size_t k = 0; k < b.width; k += LANES) {       /* one group if there is more than one part */
+            const fa_group g = fa_group_of_columns(&b, k, n, LANES);
+            F(samples) s;
+            F(describe)(job, &g, &s);
+            if (dense) {
+                F(panel_sums) sum_a, sum_ad;
+                F(panel_start)(&sum_a);
+                F(panel_start)(&sum_ad);
+                F(columns_smoothing)(job, &b, NULL, part, &s);
+                PARTS(part) {
+                    if (!whole)
+                        F(classes_in)(job, &b, c, count, p, a, NULL, 0);
+                    F(dense_panel)(a + k, a + k, job, c, count, b.width, &s);
+                    F(dense_panel_sums)(a + k, p + k, count, b.width, sum_a.m, t, &sum_a, &sum_ad, given);
+                }
+                F(panel_end)(&sum_ad);
+                LANE(LANES) s.ad[j] = sum_ad.sums.total[j];
+            }
+            F(nll_losses)(job, &g, &s, dense, given);
+            total += F(store_losses)(job, &g, s.loss);
+            if (!with_grad)
+                continue;
+            PARTS(part) {
+                if (dense && !whole) {
+                    F(classes_in)(job, &b, c, count, p, a, NULL, 0);
+                    F(dense_panel)(a, a, job, c, count, b.width, &s);
+                }
+                F(nll_panel)(p + k, a + k, count, b.width, job, &s, dense, given);
+                if (job->labels && job->scale != 0.0)
+                    F(labels_out)(p + k, &s, s.at_label, c, count, b.width);
+                if (!whole)
+                    F(columns_out)(p, job->grad, stride, NULL, 0, &b, c, count, C(0.0));
             }
         }
+        if (whole && with_grad)
+            F(columns_out)(p, job->grad, stride, NULL, 0, &b, 0, n, C(0.0));
+        job->partial[unit] = total;
     }
 }
 
@@ -65,7 +144,13 @@ FA_INLINE void F(nll_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t e
     ROWS(name)                                                                          \
     {                                                                                   \
         const fa_xent_job *job = job_;                                                  \
-        if (job->target || job->smoothing != 0.0)                                       \
+        const int dense = job->target || job->smoothing != 0.0;                         \
+        if (fa_class_by_columns(job, FA_ROWS_##name)) {                                 \
+            if (dense)                                                                  \
+                F(nll_columns)(job, begin, end, 1, with_grad, F(given));                \
+            else                                                                        \
+                F(nll_columns)(job, begin, end, 0, with_grad, F(given));                \
+        } else if (dense)                                                               \
             F(nll_units)(job, begin, end, 1, with_grad, F(given));                      \
         else                                                                            \
             F(nll_units)(job, begin, end, 0, with_grad, F(given));                      \

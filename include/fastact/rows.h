@@ -143,7 +143,11 @@ typedef struct {
     double total[LANES], low[LANES];
 } F(lane_sums);
 
-FA_INLINE void F(lanes_start)(F(lane_sums) *s) { LANE(LANES) s->total[j] = s->low[j] = 0.0; }
+FA_INLINE void F(lanes_start)(F(lane_sums) *s)
+{
+    const double zero = (double)LIMIT(zero);    /* of a literal gcc makes `rep stos`: 8 % of cross_entropy of 65536x10 */
+    LANE(LANES) s->total[j] = s->low[j] = zero;
+}
 
 FA_INLINE void F(lanes_add)(F(lane_sums) *s, const REAL *v)
 {

@@ -51,7 +51,7 @@ typedef struct {
     double p_scale, k;           /* grad_c = exp(z_c - m) p_scale - k a_c */
 } fa_linear_state;
 
-/* Logits of of.outer samples for the classes first .. first + classes - 1 of of.cols; units are FA_UNIT_ROWS samples. */
+/* Logits of of.outer samples for the classes first .. first + classes - 1 of of.cols; see fa_linear_units. */
 typedef struct {
     fa_xent_job of;              /* what is known of the samples; `target` has all classes */
     void *z;                     /* outer x classes, contiguous; becomes the gradient */
@@ -172,11 +172,49 @@ static inline int fa_reads_labels_only(const fa_xent_job *job, int kernel)
     return kernel >= FA_ROWS_nll_loss && kernel <= FA_ROWS_probs_cross_entropy_with_grad && !job->target && job->smoothing == 0.0;
 }
 
-/* Samples in a unit of a classification loss. */
+/* Samples in a unit of a classification loss that is computed row by row: no more than a vector has lanes. */
 static inline size_t fa_class_unit_rows(const fa_xent_job *job, int kernel, size_t itemsize)
 {
-    return fa_reads_labels_only(job, kernel) ? FA_UNIT_ROWS : fa_rows_per_unit(job->cols, itemsize);
+    const size_t rows = fa_rows_per_unit(job->cols, itemsize), most = 64 / itemsize;
+    return fa_reads_labels_only(job, kernel) || rows > most ? most : rows;
 }
+
+static inline int fa_class_by_columns(const fa_xent_job *job, int kernel)
+{
+    return job->inner > 1 || (fa_by_columns(job->cols, 1) && !fa_reads_labels_only(job, kernel));
+}
+
+static inline size_t fa_class_units(const fa_xent_job *job, int kernel, size_t itemsize)
+{
+    const size_t rows = fa_class_unit_rows(job, kernel, itemsize);
+    return fa_class_by_columns(job, kernel) ? fa_columns_units(job->outer, job->cols, job->inner, itemsize) : (job->outer + rows - 1) / rows;
+}
+
+/* Samples that are worked on together: `count` of them from `first` on, every `step`th; class 0 of the first is element `at` of
+ * a tensor, class 0 of each next `apart` further. */
+typedef struct {
+    size_t first, step, count, at, apart;
+} fa_group;
+
+/* Rows row .. row + rows - 1. */
+static inline fa_group fa_group_of_rows(size_t row, size_t rows, size_t cols)
+{
+    return (fa_group){.first = row, .step = 1, .count = rows, .at = row * cols, .apart = cols};
+}
+
+/* The columns of a block from its k-th place on, as many as a vector has lanes. */
+static inline fa_group fa_group_of_columns(const fa_columns *b, size_t k, size_t cols, size_t lanes)
+{
+    const size_t size = cols * b->inner;
+    if (b->across)
+        return (fa_group){.first = b->outer * b->inner + k / lanes, .step = b->inner, .count = b->count,
+                          .at = b->outer * size + k / lanes, .apart = size};
+    return (fa_group){.first = b->outer * b->inner + b->first + k, .step = 1, .count = b->count - k < lanes ? b->count - k : lanes,
+                      .at = b->outer * size + b->first + k, .apart = 1};
+}
+
+/* Units of linear_.. kernels: as many samples as a vector has lanes. */
+static inline size_t fa_linear_units(size_t samples, size_t itemsize) { return (samples * itemsize + 63) / 64; }
 
 /* Nanoseconds of a classification loss on one thread, roughly. */
 static inline int64_t fa_class_ns(const fa_xent_job *job, int kernel, size_t itemsize)

@@ -9,6 +9,9 @@
  * Bytes per element from memory: the loss alone reads 1 (probability targets: 2) and stores no probability; with the
  * gradient the row is read once, its exponentials are kept in the gradient's row, in cache, and finished there: read 1, write 1.
  */
+#undef LOTS
+#define LOTS ((size_t)4)
+
 /* grad_c = e_c p_scale - k a_c, of n classes from `first` on */
 static void F(dense_gradient)(const fa_xent_job *job, size_t row, REAL *grad, size_t first, size_t n, REAL u, REAL p_scale, REAL k)
 {
@@ -22,46 +25,55 @@ static void F(dense_gradient)(const fa_xent_job *job, size_t row, REAL *grad, si
 
 /* Focal loss w q^g nll with q = 1 - p, and the weight that makes its gradient the one of cross-entropy:
  * w q^g (1 + g p nll/q). log q = -log1p(p/q). */
-static double F(focal)(double gamma, double w, double e, double others, double nll, double *lab)
+static void F(focal)(double gamma, F(samples) *s, const double *e, const double *others, const double *nll)
 {
-    const double all = e + others, p = e / all, q = others / all;
-    const double power = gamma == 0.0 ? 1.0 : gamma == 1.0 ? q : gamma == 2.0 ? q * q : exp_f64(-gamma * log1p_f64(e / others));
-    const double slope = p == 0.0 ? 0.0 : q == 0.0 ? 1.0 : p * nll / q;
-    *lab = w * power * (1.0 + gamma * slope);
-    return share_f64(w * power, nll, nll);
+    double power[LANES];
+    if (gamma == 0.0 || gamma == 1.0 || gamma == 2.0)
+        LANE(LANES) {
+            const double q = others[j] / (e[j] + others[j]), square = gamma == 2.0 ? q * q : q;
+            power[j] = gamma == 0.0 ? 1.0 : square;
+        }
+    else
+        LANE(LANES) power[j] = exp_f64(-gamma * log1p_f64(e[j] / others[j]));
+    LANE(LANES) {
+        const double all = e[j] + others[j], p = e[j] / all, q = others[j] / all, steep = q == 0.0 ? 1.0 : p * nll[j] / q;
+        const double slope = p == 0.0 ? 0.0 : steep, w = s->lab[j] * power[j];
+        s->lab[j] = w * (1.0 + gamma * slope);
+        s->loss[j] = share_f64(w, nll[j], nll[j]);
+    }
 }
 
-/* From the sums of a unit's samples to losses and what finishes the gradients. */
-FA_INLINE void F(sample_losses)(const fa_xent_job *job, size_t rows, F(samples) *s, const int general, const int with_grad)
+/* From the sums of samples to their losses and what finishes their gradients: grad_c = e_c p_scale - k a_c, but at_label[] at
+ * the label. */
+FA_INLINE void F(sample_losses)(const fa_xent_job *job, F(samples) *s, const int general, const int with_grad)
 {
-    double log_s[FA_UNIT_ROWS], e[FA_UNIT_ROWS];
-    LANE(rows) log_s[j] = log1p_f64(s->sum[j][0]);
-    if (with_grad || (general && job->focal))
-        LANE(rows) e[j] = exp_f64(s->d[j]);
-    for (size_t r = 0; r < rows; r++) {
-        const double all = 1.0 + s->sum[r][0], a = s->a[r];
-        double L = log_s[r], lab = s->lab[r], loss = 0.0, others = 0.0;
-        if (s->sum[r][1] == 0.0 || s->m[r] == REAL_INF)
-            L = __builtin_nan("");
-        if (general)
-            loss = a * L - s->ad[r];
-        if (with_grad || (general && job->focal))
-            others = s->d[r] == 0.0 ? s->sum[r][0] : all - e[r];
-        if (general && job->focal)
-            loss = F(focal)(job->gamma, lab, e[r], others, L - s->d[r], &lab);
-        else if (job->labels)
-            loss += share_f64(lab, L - s->d[r], L);
-        s->loss[r] = s->counts[r] ? loss * s->weight[r] : 0.0;
-        if (with_grad) {
-            const double k = job->scale * s->weight[r] / (general ? job->temperature : 1.0);
-            s->k[r] = k;
-            s->p_scale[r] = L == L ? k * (a + lab) / all : L;
-            s->at_label[r] = -k * lab * (others / all);
-            if (general && job->labels)
-                s->at_label[r] += k * (a * (e[r] / all) - F(dense_at)(job, s->label[r], s->u[r]));
-            if (L != L)
-                s->at_label[r] = L;
+    const int focal = general && job->focal, dense = general && (job->target || job->smoothing != 0.0);
+    double L[LANES], e[LANES], others[LANES], nll[LANES];
+    LANE(LANES) {
+        const double log_s = log1p_f64(s->rest[j]);
+        L[j] = s->maxima[j] == 0.0 ? (double)REAL_NAN : log_s;
+        nll[j] = L[j] - s->d[j];
+    }
+    if (with_grad || focal)
+        LANE(LANES) {
+            e[j] = exp_f64(s->d[j]);
+            others[j] = s->d[j] == 0.0 ? s->rest[j] : (1.0 + s->rest[j]) - e[j];
         }
+    if (focal)
+        F(focal)(job->gamma, s, e, others, nll);
+    else
+        LANE(LANES) s->loss[j] = (dense ? s->a[j] * L[j] - s->ad[j] : 0.0) + (job->labels ? share_f64(s->lab[j], nll[j], L[j]) : 0.0);
+    LANE(LANES) s->loss[j] = s->counts[j] ? s->loss[j] * s->weight[j] : 0.0;
+    if (!with_grad)
+        return;
+    LANE(LANES) {
+        const double all = 1.0 + s->rest[j], k = job->scale * s->weight[j] / (general ? job->temperature : 1.0);
+        double at_label = -k * s->lab[j] * (others[j] / all);
+        if (dense)
+            at_label += k * (s->a[j] * (e[j] / all) - s->at_dense[j]);
+        s->k[j] = k;
+        s->p_scale[j] = L[j] == L[j] ? k * ((dense ? s->a[j] : 0.0) + s->lab[j]) / all : L[j];
+        s->at_label[j] = L[j] == L[j] ? at_label : L[j];
     }
 }
 
@@ -73,34 +85,41 @@ FA_INLINE void F(cross_entropy_units)(const fa_xent_job *job, ptrdiff_t begin, p
     const int dense = general && (job->target || job->smoothing != 0.0);
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const size_t row = (size_t)unit * group, rows = job->outer - row < group ? job->outer - row : group;
+        const fa_group g = fa_group_of_rows(row, rows, n);
+        REAL top[FA_CHUNKS], m[LANES];
         F(samples) s;
-        F(describe)(job, row, rows, &s, general);
+        F(describe)(job, &g, &s);
+        LANE(LANES) s.rest[j] = s.maxima[j] = 1.0;
         for (size_t r = 0; r < rows; r++) {
             const uint8_t *keep = general && job->where ? job->where + (row + r) * n : NULL;
-            s.m[r] = s.counts[r] ? F(row_max)(SAMPLE(x, row + r), keep, n, chunk, s.top + r * chunks) : C(0.0);
+            m[r] = s.counts[r] ? F(row_max)(SAMPLE(x, row + r), keep, n, chunk, top + r * chunks) : C(0.0);
         }
         for (size_t r = 0; r < rows; r++) {
             const uint8_t *keep = general && job->where ? job->where + (row + r) * n : NULL;
             const REAL *x = SAMPLE(x, row + r);
-            s.sum[r][0] = s.sum[r][1] = s.d[r] = 0.0;
+            double sum[2];
             if (!s.counts[r])
                 continue;
             if (job->labels) {
-                const int64_t label = s.label[r];
-                const double d = (double)x[label] - (double)s.m[r];
-                s.d[r] = !general ? d : keep && !keep[label] ? -(double)REAL_INF : d / job->temperature;
+                const double d = (double)x[s.label[r]] - (double)m[r];
+                s.d[r] = !general ? d : keep && !keep[s.label[r]] ? -(double)REAL_INF : d / job->temperature;
             }
             if (dense) {
                 double sums[2];
-                F(dense_sums)(job, row + r, x, 0, n, s.m[r], t, (REAL)s.u[r], sums, F(LOGITS));
+                s.u[r] = job->smoothing / (double)(keep ? F(kept)(keep, n) : n);
+                F(dense_sums)(job, row + r, x, 0, n, m[r], t, (REAL)s.u[r], sums, F(LOGITS));
                 s.a[r] = sums[0];
                 s.ad[r] = sums[1];
+                if (job->labels)
+                    s.at_dense[r] = F(dense_at)(job, s.label[r], s.u[r]);
             }
-            F(row_sum)(x, keep, with_grad ? SAMPLE(grad, row + r) : NULL, n, chunk, s.m[r], s.top + r * chunks, t, general,
-                       with_grad, 1, ahead, s.sum[r]);
+            F(row_sum)(x, keep, with_grad ? SAMPLE(grad, row + r) : NULL, n, chunk, m[r], top + r * chunks, t, general,
+                       with_grad, 1, ahead, sum);
+            s.rest[r] = sum[0];
+            s.maxima[r] = m[r] == REAL_INF ? 0.0 : sum[1];
         }
-        F(sample_losses)(job, rows, &s, general, with_grad);
-        F(store_losses)(job, unit, row, rows, s.loss);
+        F(sample_losses)(job, &s, general, with_grad);
+        job->partial[unit] = F(store_losses)(job, &g, s.loss);
         if (with_grad)
             for (size_t r = 0; r < rows; r++) {
                 REAL *grad = SAMPLE(grad, row + r);
@@ -121,17 +140,160 @@ FA_INLINE void F(cross_entropy_units)(const fa_xent_job *job, ptrdiff_t begin, p
     }
 }
 
+/* From the exponentials, or (`again`) from x. */
+FA_INLINE void F(cross_entropy_panel)(REAL *p, const REAL *a, size_t n, size_t width, const fa_xent_job *job, const F(samples) *s,
+                                      const REAL *m, F(temperature) t, const int dense, const int again)
+{
+    REAL p_scale[LANES], k[LANES];
+    INT counts[LANES];
+    LANE(LANES) {
+        p_scale[j] = (REAL)s->p_scale[j];
+        k[j] = (REAL)s->k[j];
+        counts[j] = s->counts[j] && job->scale != 0.0;
+    }
+    for (; n; n--, p += width, a += width)
+        LANE(LANES) {
+            const REAL e = again ? F(exp_over)(p[j] - m[j], t) : p[j], v = e * p_scale[j];
+            p[j] = !counts[j] ? C(0.0) : dense ? FMA(-k[j], a[j], v) : v;
+        }
+}
+
+/* What is known of a group of columns in scratch. */
+typedef struct {
+    F(samples) s;
+    F(panel_sums) sums;
+    fa_group g;
+    fa_columns b;
+    REAL *p, *a, *kept;
+    double *partial;
+} F(lot);
+
+/* By lots of several groups, each phase over all of them, so that the latencies of one hide behind another. */
+FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int with_grad)
+{
+    const size_t n = job->cols;
+    const ptrdiff_t stride = (ptrdiff_t)(n * job->inner);
+    const REAL *x = job->x;
+    const uint8_t *where = general ? job->where : NULL;
+    const F(temperature) t = F(temperature_of)(job->temperature);
+    const int dense = general && (job->target || job->smoothing != 0.0);
+    REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64))), a[COLUMNS_CAPACITY] __attribute__((aligned(64)));
+    REAL kept[COLUMNS_CAPACITY] __attribute__((aligned(64)));
+    F(lot) lots[LOTS];
+    for (ptrdiff_t unit = begin, units; unit < end; unit += units) {
+        fa_columns b[LOTS] = {fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit)};
+        size_t groups, part;
+        int whole;
+        for (units = 1; units < (ptrdiff_t)LOTS && unit + units < end; units++) {      /* blocks of one group each, or one block */
+            b[units] = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)(unit + units));
+            if (b[0].width != LANES || b[units].width != LANES || (size_t)(units + 1) * n * LANES > COLUMNS_CAPACITY)
+                break;
+        }
+        whole = n * b[0].width <= COLUMNS_CAPACITY;
+        for (ptrdiff_t u = 0; u < units; u++) {
+            const size_t at = (size_t)u * n * LANES;
+            job->partial[unit + u] = 0.0;
+            if (whole)
+                F(classes_in)(job, &b[u], 0, n, p + at, dense ? a + at : NULL, dense ? kept + at : NULL, general);
+        }
+        part = whole ? n : COLUMNS_CAPACITY / b[0].width;
+        groups = units > 1 ? (size_t)units : b[0].width / LANES;
+        for (size_t first = 0; first < groups; first += LOTS) {
+            const size_t count_lots = groups - first < LOTS ? groups - first : LOTS;
+            for (F(lot) *l = lots; l < lots + count_lots; l++) {
+                const size_t i = first + (size_t)(l - lots), k = units > 1 ? 0 : i * LANES, at = units > 1 ? i * n * LANES : k;
+                l->b = b[units > 1 ? i : 0];
+                l->g = fa_group_of_columns(&l->b, k, n, LANES);
+                l->p = p + at, l->a = a + at, l->kept = kept + at;
+                l->partial = job->partial + unit + (units > 1 ? (ptrdiff_t)i : 0);
+                F(describe)(job, &l->g, &l->s);
+                F(panel_start)(&l->sums);
+                PARTS(part) {
+                    if (!whole)
+                        F(classes_in)(job, &l->b, c, count, p, NULL, NULL, general);
+                    F(panel_max)(l->p, count, l->b.width, &l->sums);
+                }
+                if (job->labels)
+                    for (size_t r = 0; r < l->g.count; r++) {
+                        const size_t label_at = F(label_at)(job, &l->g, &l->s, r);
+                        const double d = (double)x[label_at] - (double)l->sums.m[r];
+                        l->s.d[r] = !general ? d : where && !where[label_at] ? -(double)REAL_INF : d / job->temperature;
+                    }
+            }
+            if (dense)
+                for (F(lot) *l = lots; l < lots + count_lots; l++) {
+                    F(panel_sums) sum_a, sum_ad;
+                    F(panel_start)(&sum_a);
+                    F(panel_start)(&sum_ad);
+                    F(columns_smoothing)(job, &l->b, l->kept, part, &l->s);
+                    PARTS(part) {
+                        if (!whole)
+                            F(classes_in)(job, &l->b, c, count, p, a, kept, general);
+                        F(dense_panel)(l->a, l->kept, job, c, count, l->b.width, &l->s);
+                        F(dense_panel_sums)(l->a, l->p, count, l->b.width, l->sums.m, t, &sum_a, &sum_ad, F(LOGITS));
+                    }
+                    F(panel_end)(&sum_a);
+                    F(panel_end)(&sum_ad);
+                    LANE(LANES) l->s.a[j] = sum_a.sums.total[j];
+                    LANE(LANES) l->s.ad[j] = sum_ad.sums.total[j];
+                    if (job->labels)
+                        for (size_t r = 0; r < l->g.count; r++) l->s.at_dense[r] = F(dense_at)(job, l->s.label[r], l->s.u[r]);
+                }
+            for (F(lot) *l = lots; l < lots + count_lots; l++) {
+                PARTS(part) {
+                    if (!whole)
+                        F(classes_in)(job, &l->b, c, count, p, NULL, NULL, general);
+                    F(panel_sum)(l->p, count, l->b.width, t, general, with_grad, 1, &l->sums);
+                }
+                F(panel_end)(&l->sums);
+                LANE(LANES) l->s.rest[j] = l->sums.sums.total[j];
+                LANE(LANES) l->s.maxima[j] = l->sums.m[j] == REAL_INF ? 0.0 : l->sums.maxima[j];
+            }
+            for (F(lot) *l = lots; l < lots + count_lots; l++) {
+                F(sample_losses)(job, &l->s, general, with_grad);
+                *l->partial += F(store_losses)(job, &l->g, l->s.loss);
+            }
+            if (with_grad)
+                for (F(lot) *l = lots; l < lots + count_lots; l++)
+                    PARTS(part) {
+                        if (!whole) {
+                            F(classes_in)(job, &l->b, c, count, p, dense ? a : NULL, dense ? kept : NULL, general);
+                            if (dense)
+                                F(dense_panel)(a, kept, job, c, count, l->b.width, &l->s);
+                            F(cross_entropy_panel)(p, a, count, l->b.width, job, &l->s, l->sums.m, t, dense, 1);
+                        } else
+                            F(cross_entropy_panel)(l->p, l->a, count, l->b.width, job, &l->s, l->sums.m, t, dense, 0);
+                        if (job->labels && job->scale != 0.0)
+                            F(labels_out)(l->p, &l->s, l->s.at_label, c, count, l->b.width);
+                        if (!whole)
+                            F(columns_out)(p, job->grad, stride, where, stride, &l->b, c, count, C(0.0));
+                    }
+        }
+        if (whole && with_grad)
+            for (ptrdiff_t u = 0, at = 0; u < units; u++, at += (ptrdiff_t)(n * LANES))
+                F(columns_out)(p + at, job->grad, stride, where, stride, &b[u], 0, n, C(0.0));
+    }
+}
+
 static inline int F(plain)(const fa_xent_job *job)
 {
     return job->labels && !job->where && job->temperature == 1.0 && job->smoothing == 0.0 && !job->focal;
 }
 
-ROWS(cross_entropy)
-{
-    if (F(plain)(job_)) F(cross_entropy_units)(job_, begin, end, 0, 0); else F(cross_entropy_units)(job_, begin, end, 1, 0);
-}
-
-ROWS(cross_entropy_with_grad)
-{
-    if (F(plain)(job_)) F(cross_entropy_units)(job_, begin, end, 0, 1); else F(cross_entropy_units)(job_, begin, end, 1, 1);
-}
+#undef CROSS_ENTROPY_KERNEL
+#define CROSS_ENTROPY_KERNEL(name, with_grad)                                           \
+    ROWS(name)                                                                          \
+    {                                                                                   \
+        const fa_xent_job *job = job_;                                                  \
+        if (fa_class_by_columns(job, FA_ROWS_##name)) {                                 \
+            if (F(plain)(job))                                                          \
+                F(cross_entropy_columns)(job, begin, end, 0, with_grad);                \
+            else                                                                        \
+                F(cross_entropy_columns)(job, begin, end, 1, with_grad);                \
+        } else if (F(plain)(job))                                                       \
+            F(cross_entropy_units)(job, begin, end, 0, with_grad);                      \
+        else                                                                            \
+            F(cross_entropy_units)(job, begin, end, 1, with_grad);                      \
+    }
+CROSS_ENTROPY_KERNEL(cross_entropy, 0)
+CROSS_ENTROPY_KERNEL(cross_entropy_with_grad, 1)
