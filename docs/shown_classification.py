@@ -38,12 +38,13 @@ def information(book: Book) -> None:
     for name, p in (("half", 0.5), ("quarter", 0.25), ("eighth", 0.125)):
         book.note(f"information_{name}", surprise(p), ".3f")
     coin = np.array([0.5, 0.5])
-    book.note("entropy_coin", fastact.cross_entropy(np.log(coin), coin), ".3f")
+    book.note("entropy_coin", fastact.entropy(coin), ".3f")
     p = np.array([0.7, 0.3])
-    entropy = fastact.cross_entropy(np.log(p), p)  # of a distribution with itself
+    entropy = fastact.entropy(p)
     book.note("entropy_07", entropy, ".3f")
     q = np.linspace(0.02, 0.98, 481)
-    crossed = fastact.cross_entropy(np.log(np.stack([q, 1 - q], axis=1)), np.tile(p, (len(q), 1)), reduction="none")
+    believed, truth = np.stack([q, 1 - q], axis=1), np.tile(p, (len(q), 1))
+    crossed = fastact.cross_entropy(believed, truth, from_logits=False, reduction="none")
     book.note("cross_entropy_least_at", q[crossed.argmin()], ".3g")
     book.note("cross_entropy_least", crossed.min(), ".3f")
     if not book.pictures:
@@ -61,7 +62,7 @@ def information(book: Book) -> None:
 
 def surprise(p: float) -> float:
     """-log p, as the cross-entropy of (p, 1 - p) when the first happened."""
-    return float(fastact.cross_entropy(np.log(np.array([p, 1 - p])), np.array([1.0, 0.0])))
+    return float(fastact.cross_entropy([p, 1 - p], [1.0, 0.0], from_logits=False))
 
 
 def worked(book: Book) -> None:
@@ -89,10 +90,11 @@ def linear_form(book: Book) -> None:
     steps = -np.log(fastact.softmax(x @ weight.T + bias)[np.arange(len(x)), target]).mean()
     book.note("chain_steps", steps, ".5f")
     book.note("chain_cross_entropy", fastact.cross_entropy(x @ weight.T + bias, target), ".5f")
+    book.note("chain_linear", fastact.linear_cross_entropy(x, weight, target, linear_bias=bias), ".5f")
     for _ in range(500):
-        _, dz = fastact.cross_entropy_with_grad(x @ weight.T + bias, target)
-        weight, bias = weight - 0.5 * dz.T @ x, bias - 0.5 * dz.sum(axis=0)
-    scores = test @ weight.T + bias
+        _, _, dw, db = fastact.linear_cross_entropy_with_grad(x, weight, target, linear_bias=bias)
+        weight, bias = weight - 0.5 * dw, bias - 0.5 * db
+    scores = fastact.linear_softmax(test, weight, linear_bias=bias)
     book.note("softmax_regression", 100 * (1 - fastact.zero_one_loss(scores, test_target)), ".0f")
 
 
@@ -111,8 +113,8 @@ def two_clouds(weight: Array | None) -> tuple[Array, Array, Array, Array]:
     target = np.repeat([0, 1], [400, 20])
     theta, bias = np.zeros((2, 2)), np.zeros(2)
     for _ in range(2000):
-        _, dz = fastact.cross_entropy_with_grad(x @ theta.T + bias, target, weight=weight)
-        theta, bias = theta - 0.5 * dz.T @ x, bias - 0.5 * dz.sum(axis=0)
+        _, _, dtheta, dbias = fastact.linear_cross_entropy_with_grad(x, theta, target, linear_bias=bias, weight=weight)
+        theta, bias = theta - 0.5 * dtheta, bias - 0.5 * dbias
     return x, target, theta, bias
 
 

@@ -5,11 +5,14 @@ classes fit into the workspace, the kernels of cross_entropy take the block and 
 products in all. Else log-sum-exp runs over the blocks of classes, and for the gradient each block is computed a second
 time: four.
 
-Measured with 1024 samples, 512 features, 32000 classes, float32, two threads (ms): the plain product 160, in blocks of
-512 x 4000 it is 165, of 1024 x 2000 166, of 1024 x 4096 174, of 256 x 16000 178, of 64 x 32000 275; the passes take 11,
-and no less when a second thread, asleep during the products, takes half of each. The three products of the gradient,
-490 in one piece, take 500 by 512 samples, 524 by 256, 594 by 128, 728 by 64; their passes 14; four products, by
-1024 x 2048, 685.
+Measured with 1024 samples, 512 features, 32000 classes, float32, two threads (ms): the plain product 164, in blocks of
+1024 x 4000 and 1024 x 2000 167, of 512 x 4032 173, of 1024 x 1000 180, of 512 x 4096 187, of 256 x 32000 184, of
+128 x 32000 212; the passes take 10, and no less when a second thread, asleep during the products, takes half of each.
+The gradient as a whole: its three products in one piece 495, all in one piece 516 (131 MB of logits), by 512 samples
+530 to 590, by 205, the default, 570 to 680 (BLAS packs linear_weight for each group again, and their parts of
+dlinear_weight are added), four products in blocks of 1024 x 2000 690. Rejected: blocks of classes for all samples, two
+thirds of them kept for the gradient in the workspace and in dlinear_weight's memory, not needed until then: 570 to 690.
+The 20 to 60 between runs are the fresh pages of dlinear_weight.
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ from fastact._reduction import check_reduction, check_weight, gradient_scale, re
 
 Array = NDArray[Any]
 BLOCK_BYTES = 2**25
-_CACHED_BYTES = 2**23  # a block of this size stays in the last-level cache between its product and its pass
-_ROWS = 512  # of a block of some classes; more gain nothing
+_CACHED_BYTES = 2**24  # a block of this size stays in the last-level cache between its product and its pass
+_ROWS = 512  # of whole rows; with fewer, blocks of classes are faster
+_BLOCK_ROWS = 1024  # of a block of some classes; with fewer, linear_weight is packed more often
 _FULL_ROWS = 96  # from so many samples on, whole rows are faster than computing every block twice
 _MOST_ROWS = 1024  # of whole rows; more gain nothing
 _GROUP = 64  # classes: blocks end at an odd multiple, for BLAS writes 2**k bytes apart 4 % slower
@@ -73,7 +77,7 @@ def choose_blocks(n: int, d: int, c: int, elements: int, cached: int, grad: bool
     most = min(elements, cached)
     if not grad:
         rows = min(n, most // (c + aside))
-        if rows >= min(n, _ROWS // 2):
+        if rows >= min(n, _ROWS):
             return Blocks(rows, c, 0)
     else:
         alone = n * (c + aside) <= elements
@@ -84,7 +88,7 @@ def choose_blocks(n: int, d: int, c: int, elements: int, cached: int, grad: bool
             spare = 0 if rows == n else min(c * d, cached, elements - rows * (c + aside))
             return Blocks(rows, c, max(spare, d))
         most = min(elements // 2, cached)
-    rows = min(n, _ROWS, max(math.isqrt(most), 1), max(most // (_GROUP + 2 * aside), 1))
+    rows = min(n, _BLOCK_ROWS, max(math.isqrt(most), 1), max(most // (_GROUP + 2 * aside), 1))
     groups = max((most // rows - aside) // _GROUP, 1)
     groups -= groups > 1 and groups % 2 == 0
     groups = math.ceil(c / math.ceil(c / (groups * _GROUP)) / _GROUP)       # all blocks as wide as each other

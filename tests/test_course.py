@@ -17,6 +17,7 @@ SCORES, LABELS = [[0.9, 0.1], [0.2, 0.8]], [0, 1]  # one sample of class A, one 
 def test_cross_entropy_of_two_classes():
     """The truth (1, 0), the prediction (0.9, 0.1): only the true class counts."""
     p, y = np.array([0.9, 0.1]), np.array([1.0, 0.0])
+    assert fastact.cross_entropy(p, y, from_logits=False) == pytest.approx(-math.log(0.9), rel=1e-15)
     assert fastact.cross_entropy(np.log(p), y) == pytest.approx(-math.log(0.9), rel=1e-14)
     assert fastact.cross_entropy(np.log(p), 0) == pytest.approx(-math.log(0.9), rel=1e-14)
 
