@@ -12,7 +12,7 @@ from pathlib import Path
 import fastact
 from fastact._catalog import ACTIVATIONS
 
-LOSSES = ("cross_entropy",)
+LOSSES = ("cross_entropy", "focal", "distillation", "large_margin")
 # What each command imports beyond NumPy: module -> name of the package. All of it is in the `demo` extra.
 NEEDS = {
     "demo": {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm"},

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ from fastact._mlp import Head, Hidden, Layer, Perceptron, PlainHidden, ScoreLoss
 from fastact._plain import Array
 
 UNITS, CLASSES, TEST_DIGITS = 128, 10, 450
+TEMPERATURE = 4.0  # of distillation
+MARGIN, LAMBDA = 2, 1.0  # of the large-margin loss; without the plain logit mixed in, training starts badly
 SKLEARN_ACTIVATIONS = {"sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 
 
@@ -42,28 +45,62 @@ def load(seed: int) -> Digits:
     return Digits(train, test, *split[2:])
 
 
-def network_of(
-    options: argparse.Namespace,
-    rng: np.random.Generator,
-    layer: Callable[[str, int], Layer],
-    losses: dict[str, ScoreLoss],
-) -> Perceptron:
-    head = Head(rng, UNITS, CLASSES, losses[options.loss])
-    return Perceptron(rng, 64, [layer(options.activation, UNITS)], UNITS, head)
+class Teaching(NamedTuple):
+    """What a network is trained on: the options, the digits, and for distillation a teacher's scores of them."""
+
+    options: argparse.Namespace
+    digits: Digits
+    teacher: Array | None = None
 
 
-def fastact_network(options: argparse.Namespace, digits: Digits, rng: np.random.Generator) -> Perceptron:
+def fastact_network(task: Teaching, rng: np.random.Generator) -> Perceptron:
     losses: dict[str, ScoreLoss] = {
-        "cross_entropy": lambda scores, target, rows: fastact.cross_entropy_with_grad(scores, target, grad_out=scores),
+        "cross_entropy": lambda z, target, rows: fastact.cross_entropy_with_grad(z, target, grad_out=z),
+        "focal": lambda z, target, rows: fastact.focal_loss_with_grad(z, target, grad_out=z),
+        "distillation": lambda z, target, rows: fastact.distillation_loss_with_grad(
+            z, taught(task, rows), temperature=TEMPERATURE, grad_out=z
+        ),
     }
-    return network_of(options, rng, Hidden, losses)
+    loss = task.options.loss
+    head = LargeMarginHead if loss == "large_margin" else partial(Head, loss=losses[loss])
+    return perceptron(rng, Hidden(task.options.activation, UNITS), head)
 
 
-def plain_network(options: argparse.Namespace, digits: Digits, rng: np.random.Generator) -> Perceptron:
+def plain_network(task: Teaching, rng: np.random.Generator) -> Perceptron:
     losses: dict[str, ScoreLoss] = {
-        "cross_entropy": lambda scores, target, rows: _plain.cross_entropy(scores, target),
+        "cross_entropy": lambda z, target, rows: _plain.cross_entropy(z, target),
+        "focal": lambda z, target, rows: _plain.focal(z, target),
+        "distillation": lambda z, target, rows: _plain.distillation(z, taught(task, rows), TEMPERATURE),
     }
-    return network_of(options, rng, PlainHidden, losses)
+    return perceptron(rng, PlainHidden(task.options.activation, UNITS), partial(Head, loss=losses[task.options.loss]))
+
+
+def has_plain_twin(options: argparse.Namespace) -> bool:
+    return options.activation in _plain.ACTIVATIONS and options.loss != "large_margin"
+
+
+def perceptron(rng: np.random.Generator, hidden: Layer, head: Callable[..., Head]) -> Perceptron:
+    return Perceptron(rng, 64, [hidden], UNITS, head(rng, UNITS, CLASSES))
+
+
+def taught(task: Teaching, rows: Array) -> Array:
+    """The teacher's scores of these digits."""
+    assert task.teacher is not None
+    return task.teacher[rows]
+
+
+class LargeMarginHead(Head):
+    """The last layer of L-softmax, whose loss takes the weights: there is no bias."""
+
+    def __init__(self, rng: np.random.Generator, units: int, classes: int) -> None:
+        super().__init__(rng, units, classes, lambda *_: (np.nan, None))
+        self.parameters = [self.weight]
+
+    def loss_with_grad(self, h: Array, target: Array, rows: Array) -> tuple[float, Array, list[Array]]:
+        loss, dh, dweight = fastact.large_margin_softmax_loss_with_grad(
+            h, self.weight, target, margin=MARGIN, lambda_=LAMBDA
+        )
+        return loss, dh, [dweight]
 
 
 def accuracy(scores: Array, target: Array) -> float:
@@ -75,14 +112,26 @@ def rates(options: argparse.Namespace) -> list[float]:
     return [options.lr * (1 - epoch / options.epochs) for epoch in range(options.epochs)]
 
 
-def train(options: argparse.Namespace, digits: Digits) -> tuple[Perceptron, dict[str, list[float]], list[Array]]:
+def set_up(options: argparse.Namespace, digits: Digits) -> Teaching:
+    """The task; for distillation, a network trained by cross-entropy is the teacher."""
+    task = Teaching(options, digits)
+    if options.loss != "distillation":
+        return task
+    by_labels = argparse.Namespace(**{**vars(options), "loss": "cross_entropy"})
+    teacher, history, _ = train(Teaching(by_labels, digits), "training the teacher")
+    print(f"the teacher's test accuracy {history['test'][-1]:.4f}; its student sees its scores and no label")
+    return Teaching(options, digits, teacher.scores(digits.train))
+
+
+def train(task: Teaching, title: str = "training") -> tuple[Perceptron, dict[str, list[float]], list[Array]]:
     """The main job: the trained network, its history per epoch, and prelu's alphas before and after each epoch."""
+    options, digits = task.options, task.digits
     rng = np.random.default_rng(options.seed)
-    network = fastact_network(options, digits, rng)
+    network = fastact_network(task, rng)
     history: dict[str, list[float]] = {"loss": [], "train": [], "test": []}
     alphas = [alpha.copy() for alpha in network.hidden[0].parameters]
     # a training that diverges says so at its end, not by NumPy's warnings
-    bar = tqdm(rates(options), desc="training", unit="epoch")
+    bar = tqdm(rates(options), desc=title, unit="epoch")
     with np.errstate(over="ignore", invalid="ignore"):
         for lr in bar:
             order = rng.permutation(len(digits.train))
@@ -103,12 +152,13 @@ class Contender(NamedTuple):
     accuracy: Callable[[], float]
 
 
-def contenders(options: argparse.Namespace, digits: Digits) -> list[Contender]:
+def contenders(task: Teaching) -> list[Contender]:
     """The same training thrice: same digits, size, batches and epochs; only scikit-learn's learning rate stays."""
+    options, digits = task.options, task.digits
 
     def network_contender(name: str, build: Callable[..., Perceptron]) -> Contender:
         rng = np.random.default_rng(options.seed)
-        network = build(options, digits, rng)
+        network = build(task, rng)
 
         def epoch(lr: float) -> float:
             order = rng.permutation(len(digits.train))
@@ -140,13 +190,9 @@ def contenders(options: argparse.Namespace, digits: Digits) -> list[Contender]:
     return found
 
 
-def has_plain_twin(options: argparse.Namespace) -> bool:
-    return options.activation in _plain.ACTIVATIONS
-
-
-def compare(options: argparse.Namespace, digits: Digits) -> str:
+def compare(task: Teaching) -> str:
     """Train all contenders in turns, one epoch each, so that a busy moment hits all alike; the table of medians."""
-    found = contenders(options, digits)
+    options, found = task.options, contenders(task)
     seconds: list[list[float]] = [[] for _ in found]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the plain formulas overflow where fastact does not
@@ -181,7 +227,8 @@ def demonstrate(options: argparse.Namespace) -> int:
         f"64-{UNITS}-{CLASSES} perceptron, {options.activation}, {options.loss}: "
         f"{len(digits.train)} digits to train, {len(digits.test)} to test"
     )
-    network, history, alphas = train(options, digits)
+    task = set_up(options, digits)
+    network, history, alphas = train(task)
     if not np.isfinite(history["loss"][-1]):
         print(f"the training diverged: try a smaller --lr than {options.lr:g}", file=sys.stderr)
         return 1
@@ -195,7 +242,7 @@ def demonstrate(options: argparse.Namespace) -> int:
             f"alpha: {alphas[0].mean():.3f} in every unit at first, "
             f"now {now.min():.3f} to {now.max():.3f}, mean {now.mean():.3f}"
         )
-    print(compare(options, digits))
+    print(compare(task))
     title = (
         f"{options.activation}, {options.loss}, 64-{UNITS}-{CLASSES}, "
         f"learning rate {options.lr:g}, batches of {options.batch_size}"

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 import fastact
 from fastact import _plain
-from fastact.__main__ import main, parse
+from fastact.__main__ import LOSSES, main, parse
 from fastact._catalog import ACTIVATIONS
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -63,20 +63,53 @@ def test_demo_reaches_096_with_every_activation(name):
     from fastact import _demo
 
     options = parse(["demo", "--activation", name])
-    _, history, _ = _demo.train(options, _demo.load(options.seed))
+    _, history, _ = _demo.train(_demo.set_up(options, _demo.load(options.seed)))
     assert history["test"][-1] >= 0.96
 
 
-@pytest.mark.parametrize("name", sorted(_plain.ACTIVATIONS.keys() & ACTIVATIONS.keys()))
-def test_demo_and_its_plain_twin_train_alike(name):
+@pytest.mark.parametrize("seed", ["0", "1"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_demo_reaches_096_with_every_loss(loss, seed):
     from fastact import _demo
 
-    options = parse(["demo", "--activation", name])
+    options = parse(["demo", "--loss", loss, "--seed", seed])
+    _, history, _ = _demo.train(_demo.set_up(options, _demo.load(options.seed)))
+    assert history["test"][-1] >= 0.96
+    assert history["loss"][-1] < history["loss"][0] / 5
+
+
+@pytest.mark.parametrize(
+    ("loss", "row"),
+    [
+        ("focal", "plain NumPy formulas"),
+        ("distillation", "plain NumPy formulas"),
+        ("large_margin", "(relu with large_margin has no plain NumPy formulas here)"),
+    ],
+)
+def test_demo_compares_every_loss(loss, row, tmp_path, capsys):
+    assert main(["--loss", loss, "--epochs", "3", "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^test accuracy 0\.[89]\d{3}: ", text, re.MULTILINE)
+    assert ("the teacher's test accuracy" in text) == (loss == "distillation")
+    assert row in text
+    assert "(scikit-learn trains with cross-entropy)" in text
+
+
+TWINS = [(name, "cross_entropy") for name in sorted(_plain.ACTIVATIONS.keys() & ACTIVATIONS.keys())]
+
+
+@pytest.mark.parametrize(("name", "loss"), [*TWINS, ("relu", "focal"), ("relu", "distillation")])
+def test_demo_and_its_plain_twin_train_alike(name, loss):
+    from fastact import _demo
+
+    options = parse(["demo", "--activation", name, "--loss", loss])
     digits = _demo.load(options.seed)
+    teacher = np.random.default_rng(1).normal(0, 4, (len(digits.train), 10)).astype(np.float32)
+    task = _demo.Teaching(options, digits, teacher)
     losses = []
     with np.errstate(over="ignore"):
         for build in (_demo.fastact_network, _demo.plain_network):
-            network = build(options, digits, np.random.default_rng(0))
+            network = build(task, np.random.default_rng(0))
             losses.append(
                 [network.epoch(digits.train, digits.train_target, np.arange(320) + 320 * k, 32, 0.1) for k in range(4)]
             )
