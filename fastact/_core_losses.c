@@ -1,5 +1,6 @@
 /* The kernels that sum, of one ISA. */
 #include "fastact/core.h"
+#include "fastact/widen.h"
 #define FA_TEMPLATE "fastact/core_losses.h"
 #include "fastact/both.h"
 

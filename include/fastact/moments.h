@@ -11,15 +11,18 @@
  * largest: the largest |a - b|, NaN if there is one; one double.
  */
 #undef MOMENT_LANES
-#define MOMENT_LANES ((size_t)16)       /* four accumulators of 16 doubles fit the registers, and hide an addition */
+#define MOMENT_LANES ((size_t)8)        /* five accumulators of 8 doubles fit the registers, and hide an addition */
 #undef MOMENT_CHAINS
-#define MOMENT_CHAINS(n, ...)                                                           \
+#define MOMENT_CHAINS(n, each, ...)                                                     \
     {                                                                                   \
         const size_t whole = (n) & ~(MOMENT_LANES - 1);                                 \
-        for (size_t at = 0; at < whole; at += MOMENT_LANES)                             \
-            _Pragma("omp simd") for (size_t j = 0; j < MOMENT_LANES; j++) { const size_t i = at + j; __VA_ARGS__ } \
+        WALK_WIDE(whole, MOMENT_LANES, each, __VA_ARGS__)                               \
         for (size_t j = 0; j < (n) - whole; j++) { const size_t i = whole + j; __VA_ARGS__ } \
     }
+#undef EACH_ab
+#undef EACH_abw
+#define EACH_ab(f) f(a) f(b)
+#define EACH_abw(f) f(a) f(b) f(w)
 
 static double F(moment_fold)(double *acc)
 {
@@ -49,7 +52,7 @@ static void F(moments_of)(size_t n, const REAL *a, const REAL *b, double *out)
         a0 = F(loss_fold)(first_a);
         d0 = F(loss_fold)(first_d);
     }
-    MOMENT_CHAINS(n,
+    MOMENT_CHAINS(n, EACH_ab,
         const double p = a[i] - a0, q = ((double)a[i] - (double)b[i]) - d0;
         as[j] += p;
         ds[j] += q;
@@ -72,14 +75,14 @@ static void F(weighted_moments_of)(size_t n, const REAL *a, const REAL *b, const
     size_t first = 0;               /* the base has weight: one without may be anything */
     while (first + 1 < n && w[first] == C(0.0)) first++;
     const double a0 = a[first], d0 = (double)a[first] - (double)b[first];
-    MOMENT_CHAINS(n,
+    MOMENT_CHAINS(n, EACH_abw,
         const double v = w[i], p = a[i] - a0, q = (double)a[i] - (double)b[i] - d0;
         weights[j] += v;
         as[j] += v * p;
         ds[j] += v * q;)
     const double total = F(moment_fold)(weights), per = total != 0.0 ? 1.0 / total : 0.0;
     const double mean_a = F(moment_fold)(as) * per, mean_d = F(moment_fold)(ds) * per;
-    MOMENT_CHAINS(n,
+    MOMENT_CHAINS(n, EACH_abw,
         const double v = w[i], p = (a[i] - a0) - mean_a, q = ((double)a[i] - (double)b[i] - d0) - mean_d;
         a2[j] += v * (p * p);
         d2[j] += v * (q * q);)
@@ -95,18 +98,13 @@ static void F(weighted_moments_of)(size_t n, const REAL *a, const REAL *b, const
 /* By the bits, which order non-negative numbers, NaN above all. */
 static double F(largest_of)(size_t n, const REAL *a, const REAL *b)
 {
-    int64_t top[SUMMANDS] = {0};
-    const size_t whole = n & ~(SUMMANDS - 1);
-    for (size_t at = 0; at < n; at += SUMMANDS) {
-        const size_t count = at < whole ? SUMMANDS : n - whole;
-        _Pragma("omp simd") for (size_t j = 0; j < count; j++) {
-            const double d = __builtin_fabs((double)a[at + j] - (double)b[at + j]);
-            int64_t bits;
-            memcpy(&bits, &d, sizeof bits);
-            top[j] = bits > top[j] ? bits : top[j];
-        }
-    }
-    for (size_t j = 1; j < SUMMANDS; j++) top[0] = top[j] > top[0] ? top[j] : top[0];
+    int64_t top[MOMENT_LANES] = {0};
+    MOMENT_CHAINS(n, EACH_ab,
+        const double d = __builtin_fabs((double)a[i] - (double)b[i]);
+        int64_t bits;
+        memcpy(&bits, &d, sizeof bits);
+        top[j] = bits > top[j] ? bits : top[j];)
+    for (size_t j = 1; j < MOMENT_LANES; j++) top[0] = top[j] > top[0] ? top[j] : top[0];
     double d;
     memcpy(&d, top, sizeof d);
     return d;
