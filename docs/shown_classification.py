@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-from book import Book, raw_digits
+from book import Book, build, fit, raw_digits, right
 
 import fastact
+from fastact._mlp import xavier
 from fastact._plain import Array
-from fastact._plot import BLUE, DASHES, GREEN, ORANGE, panels
+from fastact._plot import BLUE, DASHES, GREEN, ORANGE, PURPLE, panels
 
 
 def zero_one(book: Book) -> None:
@@ -144,5 +147,135 @@ def weighted(book: Book) -> None:
     book.save(figure, "weighted")
 
 
-POINTS = [zero_one, information, worked, linear_form, pixels, weighted]
-TRAINED = [weighted]
+def focal(book: Book) -> None:
+    """Focal loss: over p of the right class, and how much of a batch's loss its hardest samples carry."""
+    p = np.linspace(0.002, 0.998, 499)
+    scores, labels = np.log(np.stack([p, 1 - p], axis=1)), np.zeros(len(p), int)
+    for name, at in (("half", 0.5), ("90", 0.9), ("99", 0.99)):
+        pair = np.log([[at, 1 - at]])
+        book.note(f"focal_{name}", fastact.cross_entropy(pair, [0]) / fastact.focal_loss(pair, [0]), ",.0f")
+    x, test, target, test_target = raw_digits()
+    network, rng = build("relu")
+    fit(network, rng, x, target, 0.1, epochs=10)
+    found = network.scores(test)
+    each = {gamma: fastact.focal_loss(found, test_target, gamma=gamma, reduction="none") for gamma in (0.0, 2.0)}
+    shares = {gamma: np.sort(loss)[::-1].cumsum() / loss.sum() for gamma, loss in each.items()}
+    tenth = len(test) // 10
+    book.note("focal_share_0", 100 * shares[0.0][tenth - 1], ".0f")
+    book.note("focal_share_2", 100 * shares[2.0][tenth - 1], ".0f")
+    if not book.pictures:
+        return
+    figure, axes = panels(1, 2, 4.6, 3.3)
+    for gamma, color, dashes in ((0, BLUE, "-"), (0.5, GREEN, ":"), (2, ORANGE, DASHES), (5, PURPLE, "-.")):
+        loss = fastact.focal_loss(scores, labels, gamma=gamma, reduction="none")
+        name = "0: softmax loss" if gamma == 0 else f"{gamma:g}"
+        axes[0, 0].plot(p, loss, color=color, linestyle=dashes, linewidth=2, label=f"gamma = {name}")
+    axes[0, 0].set(title="what is nearly right hardly counts", xlabel="p of the right class", ylim=(-0.1, 4))
+    axes[0, 0].legend(fontsize=9)
+    percent = 100 * np.arange(1, len(test) + 1) / len(test)
+    for gamma, color, dashes, name in ((0.0, BLUE, "-", "softmax loss"), (2.0, ORANGE, DASHES, "focal, gamma = 2")):
+        axes[0, 1].plot(percent, 100 * shares[gamma], color=color, linestyle=dashes, linewidth=2, label=name)
+    axes[0, 1].set(title="the loss of 450 digits, hardest first", xlabel="% of the digits", ylabel="% of the loss")
+    axes[0, 1].legend(fontsize=9)
+    book.save(figure, "focal")
+
+
+def distillation(book: Book) -> None:
+    """What a teacher's soft targets tell, and a student that learns from them."""
+    x, test, target, test_target = raw_digits()
+    teacher, rng = build("relu")
+    fit(teacher, rng, x, target, 0.1, epochs=60)
+    taught = teacher.scores(x)
+    few = np.arange(100)
+    for name, temperature in (("labels", None), ("teacher", 4.0)):
+
+        student, rng = build("relu", seed=1)
+        if temperature is not None:
+            student.head.loss = lambda scores, labels, rows, t=temperature: fastact.distillation_loss_with_grad(
+                scores, taught[rows], temperature=t
+            )
+        fit(student, rng, x[few], target[few], 0.05, epochs=200)
+        book.note(f"student_{name}", 100 * right(student, test, test_target), ".0f")
+    confident = fastact.softmax(taught)
+    second = np.sort(confident, axis=1)[:, -2]
+    shown = np.flatnonzero((confident.argmax(axis=1) == target) & (second < 0.05))
+    shown = shown[second[shown].argmax()]
+    soft = fastact.softmax(taught[shown], temperature=4.0)
+    book.note("teacher_digit", target[shown], "d")
+    book.note("teacher_other", np.argsort(confident[shown])[-2], "d")
+    book.note("teacher_sure", 100 * confident[shown].max(), ".0f")
+    book.note("teacher_soft", 100 * soft.max(), ".0f")
+    book.note("teacher_soft_other", 100 * np.sort(soft)[-2], ".0f")
+    if not book.pictures:
+        return
+    figure, axes = panels(1, 3, 3.3, 2.9, width_ratios=[1, 1.7, 1.7])
+    axes[0, 0].imshow(x[shown].reshape(8, 8), cmap="gray_r")
+    axes[0, 0].set(title=f"a {target[shown]}", xticks=[], yticks=[])
+    axes[0, 0].grid(visible=False)
+    for ax, temperature, color in ((axes[0, 1], 1.0, BLUE), (axes[0, 2], 4.0, ORANGE)):
+        ax.bar(np.arange(10), 100 * fastact.softmax(taught[shown], temperature=temperature), color=color)
+        ax.set(title=f"the teacher at temperature {temperature:g}, %", xlabel="class", xticks=range(10), ylim=(0, 105))
+    book.save(figure, "distillation")
+
+
+def plane(margin: int, lambda_at: Callable[[int], float]) -> tuple[Array, Array, Array]:
+    """A network with two features in front of its last layer: those of the test digits 0 to 3, labels, last weights."""
+    x, test, target, test_target = raw_digits()
+    few, few_test = target < 4, test_target < 4
+    x, target, test, test_target = x[few], target[few], test[few_test], test_target[few_test]
+    rng = np.random.default_rng(0)
+    first, second, last = xavier(rng, 128, 64), xavier(rng, 2, 128), xavier(rng, 4, 2)
+    bias = np.zeros(128, np.float32)
+    for epoch in range(60):
+        order = rng.permutation(len(x))
+        for start in range(0, len(order), 32):
+            rows = order[start : start + 32]
+            z = x[rows] @ first.T + bias
+            h = fastact.relu(z)
+            _, dfeatures, dlast = fastact.large_margin_softmax_loss_with_grad(
+                h @ second.T, last, target[rows], margin=margin, lambda_=lambda_at(epoch)
+            )
+            dz = fastact.relu_grad(dfeatures @ second, z)
+            steps = ((first, dz.T @ x[rows]), (bias, dz.sum(axis=0)), (second, dfeatures.T @ h), (last, dlast))
+            for parameter, gradient in steps:
+                parameter -= 0.1 * gradient
+    return fastact.relu(test @ first.T + bias) @ second.T, test_target, last
+
+
+def large_margin(book: Book) -> None:
+    """The score by psi beside that by the cosine; features of two dimensions with and without the margin."""
+    runs = {
+        "plain": plane(1, lambda epoch: 0.0),
+        "margin": plane(4, lambda epoch: max(0.5, 20 * (1 - epoch / 40))),
+    }
+    for name, (features, labels, last) in runs.items():
+        unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+        middle = np.stack([unit[labels == label].mean(axis=0) for label in range(4)])
+        middle /= np.linalg.norm(middle, axis=1, keepdims=True)
+        angle = np.degrees(np.arccos(np.clip((unit * middle[labels]).sum(axis=1), -1, 1)))
+        book.note(f"angle_{name}", np.median(angle), ".1f")
+        book.note(f"angle_right_{name}", 100 * ((features @ last.T).argmax(axis=1) == labels).mean(), ".0f")
+    if not book.pictures:
+        return
+    figure, axes = panels(1, 3, 3.5, 3.3)
+    theta = np.linspace(0, np.pi, 361)
+    x, w = np.stack([np.cos(theta), np.sin(theta)], axis=1), np.array([[1.0, 0.0], [0.0, 0.0]])
+    for margin, color, dashes in ((1, BLUE, "-"), (2, GREEN, ":"), (4, ORANGE, DASHES)):
+        # against a class with the score 0 the loss is log(1 + exp(-score of the label))
+        loss = fastact.large_margin_softmax_loss(x, w, np.zeros(len(x), int), margin=margin, reduction="none")
+        name = "1: the cosine" if margin == 1 else str(margin)
+        axes[0, 0].plot(np.degrees(theta), -np.log(np.expm1(loss)), color=color, linestyle=dashes, linewidth=2,
+                        label=f"margin {name}")  # fmt: skip
+    axes[0, 0].set(title="score of the right class", xlabel="angle to its weight", xticks=[0, 45, 90, 135, 180])
+    axes[0, 0].legend(fontsize=9)
+    titles = {"plain": "features by softmax loss", "margin": "features by L-softmax, margin 4"}
+    for ax, (name, (features, labels, _)) in zip(axes[0, 1:], runs.items(), strict=True):
+        for label, (color, marker) in enumerate(((BLUE, "o"), (ORANGE, "^"), (GREEN, "s"), (PURPLE, "x"))):
+            ax.scatter(*features[labels == label].T, s=9, color=color, marker=marker, label=str(label))
+        ax.set_title(titles[name])
+        ax.legend(fontsize=8, title="digit", title_fontsize=8)
+    book.save(figure, "large_margin")
+
+
+POINTS = [zero_one, information, worked, linear_form, pixels, weighted, focal, distillation, large_margin]
+TRAINED = [weighted, focal, distillation, large_margin]

@@ -37,7 +37,7 @@ def run(command, cwd):
 
 
 def is_picture(path):
-    return path.read_bytes().startswith(PNG) and path.stat().st_size > 10_000
+    return path.read_bytes().startswith(PNG) and path.stat().st_size > 5_000
 
 
 def test_demo_without_a_command_trains_compares_and_draws(tmp_path):
