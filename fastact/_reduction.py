@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
-from fastact._dispatch import as_floats, check_choice
+from fastact._dispatch import as_floats, as_operand, check_choice
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -22,7 +22,7 @@ def check_weight(
     name: str, argument: str, value: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
     """`value` as an array of this shape and dtype, whose elements are finite and not negative."""
-    array = as_floats(name, argument, value, dtype)
+    array = as_floats(name, argument, as_operand(name, argument, value), dtype)
     if array.shape != shape:
         raise ValueError(f"{name}: {argument} has shape {array.shape}, expected {shape}")
     check_nonnegative(name, argument, array)

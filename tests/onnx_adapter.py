@@ -80,6 +80,14 @@ def softmax_cross_entropy(
     return loss, fastact.log_softmax(scores, axis=1)
 
 
+def negative_log_likelihood(
+    log_probs: Array, labels: Array, weight: Array | None = None, reduction: str = "mean", ignore_index: int | None = None
+) -> Array:
+    return fastact.nll_loss(
+        log_probs, labels, axis=1, weight=weight, ignore_index=ignore_index, reduction=reduction
+    )
+
+
 OPERATORS: dict[str, Callable[..., Any]] = {
     "Celu": celu,
     "Clip": clip,
@@ -90,6 +98,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "LeakyRelu": leaky_relu,
     "LogSoftmax": lambda x, axis=-1: fastact.log_softmax(x, axis=axis),
     "Mish": lambda x: fastact.mish(x),
+    "NegativeLogLikelihoodLoss": negative_log_likelihood,
     "PRelu": lambda x, slope: fastact.prelu(x, slope),
     "ReduceLogSumExp": reduce_log_sum_exp,
     "Relu": lambda x: fastact.relu(x),

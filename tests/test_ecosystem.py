@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from helpers import FORWARD, OPS, Op, assert_same_bits
 
 import fastact
+from fastact import _kernels, metrics
 
 ONE_TENSOR = pytest.mark.parametrize("op", [op for op in FORWARD if op.tensors == 1], ids=str)
 rows = pytest.mark.parametrize("name", ["softmax", "log_softmax"])
@@ -125,3 +128,83 @@ def test_xarray_softmax_by_apply_ufunc() -> None:
     assert got.dims == ("sample", "class")
     assert list(got.coords["sample"].values) == list("abc")
     assert_same_bits(got.transpose("class", "sample").values, fastact.softmax(x, axis=0))
+
+
+LABELS, ROWS, LINE, MATRIX = np.zeros(6, np.int64), np.full((6, 4), 0.25), np.full(6, 0.5), np.ones((4, 4))
+OF_ROWS: dict[str, tuple[np.ndarray, ...]] = {
+    "cross_entropy": (ROWS, LABELS), "nll_loss": (ROWS, LABELS), "focal_loss": (ROWS, LABELS),
+    "distillation_loss": (ROWS, ROWS), "zero_one_loss": (LABELS, LABELS), "entropy": (ROWS,),
+    "kl_divergence": (ROWS, ROWS), "linear_softmax": (ROWS, MATRIX), "linear_cross_entropy": (ROWS, MATRIX, LABELS),
+    "large_margin_softmax_loss": (ROWS, MATRIX, LABELS),
+}
+LOSSES = OF_ROWS | {loss["name"]: (LINE, LINE) for loss in _kernels.LOSSES if hasattr(fastact, loss["name"])}
+REFUSE = [name for base in LOSSES for name in (base, f"{base}_with_grad") if hasattr(fastact, name)]
+
+
+def test_every_loss_is_listed() -> None:
+    named = {name.removesuffix("_with_grad") for name in fastact.__all__
+             if re.search(r"(_loss|entropy|divergence|entropy_with_logits|linear_softmax)(_with_grad)?$", name)}
+    assert named == LOSSES.keys()
+
+
+@pytest.mark.parametrize("name", REFUSE)
+def test_dask_losses_name_the_recipe(name: str) -> None:
+    da = pytest.importorskip("dask.array")
+    function, given = getattr(fastact, name), LOSSES[name.removesuffix("_with_grad")]
+    function(*given)
+    for k in range(len(given)):
+        lazy = [da.from_array(t, chunks=3) if k == j else t for j, t in enumerate(given)]
+        with pytest.raises(TypeError, match=rf"^{name}: .* Dask collection, .*map_blocks \(recipe in docs/losses.md\)"):
+            function(*lazy)
+    if "sample_weight" in inspect.signature(function).parameters:
+        with pytest.raises(TypeError, match=rf"^{name}: sample_weight is a Dask collection, .*map_blocks"):
+            function(*given, sample_weight=da.ones(6, chunks=3))
+
+
+@pytest.mark.parametrize("name", metrics.__all__)
+def test_dask_metrics_name_the_recipe(name: str) -> None:
+    da = pytest.importorskip("dask.array")
+    for y in ((da.ones(6, chunks=3), LINE), (LABELS, da.ones(6, chunks=3))):
+        with pytest.raises(TypeError, match=rf"^{name}: y_\w+ is a Dask collection, .*map_blocks"):
+            getattr(metrics, name)(*y)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_dask_losses_by_map_blocks(reduction: str) -> None:
+    """The recipe of docs/losses.md: the losses of each block, all classes in one chunk, reduced by Dask."""
+    da = pytest.importorskip("dask.array")
+    rng = np.random.default_rng(6)
+    z, t = rng.normal(0, 3, (100, 5)).astype(np.float32), rng.integers(0, 5, 100)
+    blocks: list[int] = []
+
+    def block_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        blocks.append(len(logits))
+        return np.asarray(fastact.cross_entropy(logits, labels[:, 0], reduction="none"))
+
+    losses = da.map_blocks(
+        block_losses, da.from_array(z, chunks=(30, -1)), da.from_array(t, chunks=30)[:, None], drop_axis=1,
+        dtype=z.dtype, meta=np.empty(0, z.dtype),
+    )
+    assert not blocks
+    assert losses.shape == (100,)
+    if reduction == "none":
+        assert_same_bits(losses.compute(), fastact.cross_entropy(z, t, reduction="none"))
+        assert sorted(blocks) == [10, 30, 30, 30]
+    else:
+        assert np.isclose(losses.mean().compute(), fastact.cross_entropy(z, t), rtol=1e-6)
+
+
+def test_pandas_and_xarray_losses() -> None:
+    """A loss reduces: frames, series and labelled arrays go in, a NumPy number comes out."""
+    pd, xr = pytest.importorskip("pandas"), pytest.importorskip("xarray")
+    rng = np.random.default_rng(7)
+    z, t = rng.normal(size=(8, 3)), rng.integers(0, 3, 8)
+    expected, slope = fastact.cross_entropy_with_grad(z, t)
+    for scores, labels in (
+        (pd.DataFrame(z, columns=list("abc")), pd.Series(t)),
+        (xr.DataArray(z, dims=("sample", "class")), xr.DataArray(t, dims="sample")),
+    ):
+        loss, grad = fastact.cross_entropy_with_grad(scores, labels)
+        assert np.isclose(loss, expected, rtol=1e-14)      # a frame is laid out by columns
+        np.testing.assert_allclose(grad, slope, rtol=1e-14)
+        assert np.isclose(fastact.mse_loss(scores, scores * 0), fastact.mse_loss(z, z * 0), rtol=1e-14)

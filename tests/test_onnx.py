@@ -25,8 +25,8 @@ FLOATS = {onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT, onnx.TensorProto.DOU
 # How many cases each operator has at the least (in onnx 1.19; newer ones add some), so that none is lost unseen.
 CASES = {
     "Celu": 1, "Clip": 9, "Elu": 3, "Gelu": 4, "HardSigmoid": 3, "HardSwish": 1, "LeakyRelu": 3, "LogSoftmax": 7,
-    "Mish": 1, "PRelu": 2, "ReduceLogSumExp": 9, "Relu": 1, "Selu": 3, "Shrink": 2, "Sigmoid": 2, "Softmax": 7,
-    "SoftmaxCrossEntropyLoss": 34, "Softplus": 2, "Softsign": 2, "Swish": 1, "Tanh": 2,
+    "Mish": 1, "NegativeLogLikelihoodLoss": 18, "PRelu": 2, "ReduceLogSumExp": 9, "Relu": 1, "Selu": 3, "Shrink": 2,
+    "Sigmoid": 2, "Softmax": 7, "SoftmaxCrossEntropyLoss": 34, "Softplus": 2, "Softsign": 2, "Swish": 1, "Tanh": 2,
 }
 
 
