@@ -31,7 +31,8 @@ cdef extern from "_runtime.h" nogil:
         size_t outer, cols, inner, unit_rows
         const char *labels
         Py_ssize_t label_stride
-        int label_type, ignores, focal
+        int label_type, focal
+        int64_t ignores
         int64_t ignore
         const void *weight
         const void *sample_weight

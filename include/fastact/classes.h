@@ -96,26 +96,37 @@ static inline size_t F(kept)(const uint8_t *keep, size_t n)
     return count;
 }
 
-/* Reads what the samples of a group are: labels, weights, which of them count. */
+/* Reads what the samples of a group are: labels, weights, which of them count. Loops over what may not alias. */
 static void F(describe)(const fa_xent_job *job, const fa_group *g, F(samples) *s)
 {
-    s->count = g->count;
+    const fa_xent_job of = *job;
+    const size_t count = g->count;
+    int64_t label[LANES], counts[LANES];
+    double weight[LANES];
+    s->count = count;
     LANE(LANES) {
-        s->label[j] = 0;
+        label[j] = 0;
+        weight[j] = 1.0;
         s->d[j] = s->lab[j] = 0.0;
-        s->weight[j] = 1.0;
     }
-    if (job->target || job->smoothing != 0.0)
+    if (of.target || of.smoothing != 0.0)
         LANE(LANES) s->u[j] = s->a[j] = s->ad[j] = s->at_dense[j] = 0.0;
-    if (job->labels)
-        fa_read_labels(job, g->first, g->step, g->count, s->label);
-    if (job->sample_weight)
-        for (size_t r = 0; r < g->count; r++) s->weight[r] = (double)((const REAL *)job->sample_weight)[g->first + r * g->step];
+    if (of.labels && count == LANES && g->step == 1)
+        fa_read_labels(job, g->first, 1, LANES, label);
+    else if (of.labels)
+        fa_read_labels(job, g->first, g->step, count, label);
+    if (of.sample_weight)
+        for (size_t r = 0; r < count; r++) weight[r] = (double)((const REAL *)of.sample_weight)[g->first + r * g->step];
+    LANE(LANES) counts[j] = (int64_t)j < (int64_t)count ? 1 : 0;
+    LANE(LANES) counts[j] = weight[j] != 0.0 ? counts[j] : 0;
+    if (of.labels)
+        LANE(LANES) counts[j] &= fa_counts(label[j], of.cols, of.ignores, of.ignore);
     LANE(LANES) {
-        s->counts[j] = (j < g->count) & (s->weight[j] != 0.0) & ((job->labels == NULL) | fa_counts(job, s->label[j]));
-        s->label[j] = s->counts[j] ? s->label[j] : 0;
+        s->counts[j] = counts[j];
+        s->label[j] = counts[j] ? label[j] : 0;
+        s->weight[j] = weight[j];
     }
-    if (job->labels) {
+    if (of.labels) {
         LANE(LANES) s->lab[j] = 1.0 - job->smoothing;
         if (job->weight)
             for (size_t r = 0; r < g->count; r++) s->lab[r] *= (double)((const REAL *)job->weight)[s->label[r]];
@@ -128,29 +139,19 @@ static inline size_t F(label_at)(const fa_xent_job *job, const fa_group *g, cons
     return g->at + r * g->apart + (size_t)s->label[r] * job->inner;
 }
 
-/* a + b + c.. in a fixed tree */
-static inline double F(tree)(const double *v, size_t n)
-{
-    double t[LANES] = {0};
-    for (size_t j = 0; j < n; j++) t[j] = v[j];
-    for (size_t width = LANES / 2; width; width /= 2)
-        for (size_t j = 0; j < width; j++) t[j] += t[j + width];
-    return t[0];
-}
-
-/* The losses of a group's samples: returns their sum, stores each where it is wanted. */
-static double F(store_losses)(const fa_xent_job *job, const fa_group *g, const double *loss)
+/* The losses of a group's samples, LANES numbers, 0 where there is no sample: returns their sum, stores each where it is wanted. */
+FA_INLINE double F(store_losses)(const fa_xent_job *job, const fa_group *g, const double *loss)
 {
     if (job->loss)
         for (size_t r = 0; r < g->count; r++) ((REAL *)job->loss)[g->first + r * g->step] = (REAL)loss[r];
-    return F(tree)(loss, g->count);
+    return F(lanes_tree)(loss);
 }
 
 /* Units of FA_LABEL_UNIT samples: partial = the sum of the weights (of class and sample) of those that count; bad = the first
  * whose label is no class, or -1. */
 ROWS(check_labels)
 {
-    const fa_xent_job *job = job_;
+    const fa_xent_job *job = job_, of = *job;
     const size_t samples = job->outer * job->inner;
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         double total = 0.0, low = 0.0;
@@ -158,23 +159,29 @@ ROWS(check_labels)
         const size_t first = (size_t)unit * FA_LABEL_UNIT, stop = samples - first < FA_LABEL_UNIT ? samples : first + FA_LABEL_UNIT;
         for (size_t i = first; i < stop; i += FA_LABEL_BLOCK) {
             const size_t n = stop - i < FA_LABEL_BLOCK ? stop - i : FA_LABEL_BLOCK;
-            int64_t label[FA_LABEL_BLOCK], count = 0, wrong = 0;
-            fa_read_labels(job, i, 1, n, label);
-            for (size_t j = 0; j < n; j++) {
-                const int64_t ignored = job->ignores && label[j] == job->ignore, within = (uint64_t)label[j] < job->cols;
-                count += within & !ignored;
-                wrong += !within & !ignored;
+            int64_t label[FA_LABEL_BLOCK], count = 0, right = 0;
+            if (n == FA_LABEL_BLOCK)
+                fa_read_labels(job, i, 1, FA_LABEL_BLOCK, label);
+            else {
+                LANE(FA_LABEL_BLOCK) label[j] = 0;
+                fa_read_labels(job, i, 1, n, label);
             }
-            if (wrong) {
+            _Pragma("omp simd reduction(+:count, right)") for (size_t j = 0; j < FA_LABEL_BLOCK; j++) {
+                const int64_t counts = fa_counts(label[j], of.cols, of.ignores, of.ignore), ignored = label[j] == of.ignore ? of.ignores : 0;
+                const int64_t here = (int64_t)j < (int64_t)n ? 1 : 0;
+                count += counts & here;
+                right += (counts | ignored) & here;
+            }
+            if (right != (int64_t)n) {
                 for (size_t j = 0; j < n && job->bad[unit] < 0; j++)
-                    if (!((uint64_t)label[j] < job->cols || (job->ignores && label[j] == job->ignore))) job->bad[unit] = (int64_t)(i + j);
+                    if ((uint64_t)label[j] >= of.cols && !(of.ignores && label[j] == of.ignore)) job->bad[unit] = (int64_t)(i + j);
                 break;
             }
             if (!job->weight && !job->sample_weight)
                 total += (double)count;
             else
                 for (size_t j = 0; j < n; j++)
-                    if (fa_counts(job, label[j])) {
+                    if (fa_counts(label[j], of.cols, of.ignores, of.ignore)) {
                         const double w = job->weight ? (double)((const REAL *)job->weight)[label[j]] : 1.0;
                         fa_add(&total, &low, job->sample_weight ? w * (double)((const REAL *)job->sample_weight)[i + j] : w);
                     }

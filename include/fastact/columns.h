@@ -41,10 +41,16 @@ FA_INLINE void F(panel_end)(F(panel_sums) *s)
 
 FA_INLINE void F(panel_max)(const REAL *p, size_t n, size_t width, F(panel_sums) *s)
 {
-    REAL m[LANES];
-    LANE(LANES) m[j] = s->m[j];
-    for (size_t c = 0; c < n; c++, p += width) LANE(LANES) m[j] = p[j] > m[j] ? p[j] : m[j];
-    LANE(LANES) s->m[j] = m[j];
+    REAL m[LANES], other[LANES];            /* two, as each waits for the one before */
+    size_t c = 0;
+    LANE(LANES) m[j] = other[j] = s->m[j];
+    for (; c + 2 <= n; c += 2, p += 2 * width) {
+        LANE(LANES) m[j] = p[j] > m[j] ? p[j] : m[j];
+        LANE(LANES) other[j] = p[width + j] > other[j] ? p[width + j] : other[j];
+    }
+    if (c < n)
+        LANE(LANES) m[j] = p[j] > m[j] ? p[j] : m[j];
+    LANE(LANES) s->m[j] = other[j] > m[j] ? other[j] : m[j];
 }
 
 /* exp((x - m)/T) of n classes: summed, and written over them if `store`. `rest`: the maxima are counted, not summed. */
@@ -60,11 +66,13 @@ FA_INLINE void F(panel_sum)(REAL *p, size_t n, size_t width, F(temperature) t, c
         REAL acc[LANES];
         n -= left;
         LANE(LANES) acc[j] = C(0.0);
+        _Pragma("GCC unroll 1")         /* unrolled, its rest goes through memory: softmax of 65536x10 12 % slower */
         for (; left; left--, p += width)
             LANE(LANES) {
                 const REAL d = p[j] - m[j], v = general ? F(exp_over)(d, t) : F(exp_row)(d, C(-0.0));
-                acc[j] += rest ? p[j] == m[j] ? C(0.0) : v : v;
-                if (rest) count[j] += p[j] == m[j];
+                const INT top = rest ? -(p[j] == m[j]) : 0;         /* one mask for both, see chunk_sum */
+                acc[j] += F(from_bits)(F(bits)(v) & ~(UINT)top);
+                if (rest) count[j] -= top;
                 if (store) p[j] = v;
             }
         F(lanes_add)(&s->sums, acc);

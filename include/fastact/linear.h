@@ -147,7 +147,7 @@ ROWS(linear_finish)
             if (job->of.loss)
                 ((REAL *)job->of.loss)[row + r] = (REAL)s.loss[r];
         }
-        job->of.partial[unit] = F(tree)(s.loss, rows);
+        job->of.partial[unit] = F(lanes_tree)(s.loss);
     }
 }
 

@@ -177,16 +177,23 @@ FA_INLINE void F(lanes_end)(F(lane_sums) *s)
         LANE(LANES) s->total[j] += s->low[j] == s->low[j] ? s->low[j] : 0.0;
 }
 
-/* All lanes as one double, by halves. */
-FA_INLINE double F(lanes_fold)(F(lane_sums) *s)
+/* LANES doubles as one, by halves. */
+FA_INLINE double F(lanes_tree)(const double *v)
 {
-    double *t = s->total;
-    F(lanes_end)(s);
+    double t[8];
 #if FA_BITS == 32
-    LANE(8) t[j] += t[j + 8];
+    LANE(8) t[j] = v[j] + v[j + 8];
+#else
+    LANE(8) t[j] = v[j];
 #endif
     LANE(4) t[j] += t[j + 4];
     return (t[0] + t[2]) + (t[1] + t[3]);
+}
+
+FA_INLINE double F(lanes_fold)(F(lane_sums) *s)
+{
+    F(lanes_end)(s);
+    return F(lanes_tree)(s->total);
 }
 
 /* The sum of exp((x - m)/T) over a chunk, the exponentials to e if `store`; `exclude`: without the maxima, which are counted.

@@ -33,9 +33,8 @@ typedef struct {
     const char *labels;
     ptrdiff_t label_stride;      /* in bytes */
     int label_type;              /* fa_label_type */
-    int ignores;                 /* whether `ignore` is a label to leave out */
     int focal;
-    int64_t ignore;
+    int64_t ignores, ignore;     /* ignores: 1 or 0, whether `ignore` is a label to leave out */
     const void *weight;          /* NULL, or per class */
     const void *sample_weight;   /* NULL, or per sample */
     double temperature, smoothing, gamma;

@@ -158,6 +158,26 @@ FA_INLINE void F(cross_entropy_panel)(REAL *p, const REAL *a, size_t n, size_t w
         }
 }
 
+/* (x - max)/T of the labels of a group. */
+FA_INLINE void F(label_logits)(const fa_xent_job *job, const fa_group *g, F(samples) *s, const REAL *m, const int general)
+{
+    const REAL *x = (const REAL *)job->x + g->at;
+    const size_t apart = g->apart, inner = job->inner, count = g->count;
+    REAL logit[LANES];
+    LANE(LANES) logit[j] = C(0.0);
+    if (count == LANES)
+        for (size_t r = 0; r < LANES; r++) logit[r] = x[r * apart + (size_t)s->label[r] * inner];
+    else
+        for (size_t r = 0; r < count; r++) logit[r] = x[r * apart + (size_t)s->label[r] * inner];
+    LANE(LANES) {
+        const double d = (double)logit[j] - (double)m[j];
+        s->d[j] = general ? d / job->temperature : d;
+    }
+    if (general && job->where)
+        for (size_t r = 0; r < count; r++)
+            if (!job->where[F(label_at)(job, g, s, r)]) s->d[r] = -(double)REAL_INF;
+}
+
 /* What is known of a group of columns in scratch. */
 typedef struct {
     F(samples) s;
@@ -173,7 +193,6 @@ FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin,
 {
     const size_t n = job->cols;
     const ptrdiff_t stride = (ptrdiff_t)(n * job->inner);
-    const REAL *x = job->x;
     const uint8_t *where = general ? job->where : NULL;
     const F(temperature) t = F(temperature_of)(job->temperature);
     const int dense = general && (job->target || job->smoothing != 0.0);
@@ -214,11 +233,7 @@ FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin,
                     F(panel_max)(l->p, count, l->b.width, &l->sums);
                 }
                 if (job->labels)
-                    for (size_t r = 0; r < l->g.count; r++) {
-                        const size_t label_at = F(label_at)(job, &l->g, &l->s, r);
-                        const double d = (double)x[label_at] - (double)l->sums.m[r];
-                        l->s.d[r] = !general ? d : where && !where[label_at] ? -(double)REAL_INF : d / job->temperature;
-                    }
+                    F(label_logits)(job, &l->g, &l->s, l->sums.m, general);
             }
             if (dense)
                 for (F(lot) *l = lots; l < lots + count_lots; l++) {
