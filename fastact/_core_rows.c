@@ -1,6 +1,7 @@
 /* The kernels on rows, of one ISA. */
 #include "fastact/core.h"
 #include "fastact/labels.h"
+#include "fastact/stream.h"
 #define FA_TEMPLATE "fastact/core_rows.h"
 #include "fastact/both.h"
 

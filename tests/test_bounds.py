@@ -74,6 +74,10 @@ def rows_and_losses(isa: str) -> None:
             if name in rows:
                 call_all(name, lambda *t, f=function: f(*t, axis=0), arguments_of(function, dtype, 9, 23))
                 call_all(name, lambda *t, f=function: f(*(a[:, ::2] for a in t)), arguments_of(function, dtype, 9, 23))
+    _kernels.set_last_level_cache(1)
+    for name in rows:
+        function = getattr(fastact, name)
+        call_all(name, lambda *t, f=function: f(*t, axis=0), arguments_of(function, np.float32, 9, 423))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect by ctypes")

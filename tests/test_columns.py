@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastact
-from fastact import ufuncs
+from fastact import _kernels, ufuncs
 
 FORWARD = ["softmax", "log_softmax", "logsumexp"]
 GRADIENTS = ["softmax_grad", "log_softmax_grad"]
@@ -217,6 +217,26 @@ def test_gufuncs_of_any_strides(classes: int, dtype: np.dtype) -> None:
     half = x.astype(np.float16)
     assert np.array_equal(ufuncs.softmax(half), fastact.softmax(half))
     assert np.array_equal(ufuncs.softmax(x, axis=1), fastact.softmax(np.moveaxis(x, 1, -1).copy()).swapaxes(1, -1))
+
+
+@pytest.mark.parametrize("shape", [(2, 21, 1000), (3, 5, 16), (1, 700, 40), (2, 3, 4099)], ids=str)
+def test_past_the_caches(shape: tuple[int, int, int], dtype: np.dtype) -> None:
+    """Large results are stored past the caches: the same bits at every alignment, and nothing around them."""
+    x, dy = numbers(shape, dtype), numbers(shape, dtype, 1.0)
+    for name in [*FORWARD[:2], *GRADIENTS]:
+        inputs = (dy, x) if name in GRADIENTS else (x,)
+        whole = getattr(fastact, name)(*inputs, axis=1)
+        _kernels.set_last_level_cache(1)
+        for offset in range(0, 64 // dtype.itemsize + 1, 3):
+            for threads in (1, 3):
+                fastact.set_num_threads(threads)
+                frame = np.full(x.size + 40, 77, dtype)
+                out = frame[offset : offset + x.size].reshape(shape)
+                getattr(fastact, name)(*inputs, axis=1, out=out)
+                assert np.array_equal(out, whole), f"{name}, {offset} elements off, {threads} threads"
+                assert (frame[:offset] == 77).all(), "wrote before out"
+                assert (frame[offset + x.size :] == 77).all(), "wrote behind out"
+        _kernels.set_last_level_cache(0)
 
 
 def test_empty_and_scalar(dtype: np.dtype) -> None:

@@ -113,6 +113,9 @@ static void F(columns_in)(REAL *to, const REAL *x, ptrdiff_t stride, const uint8
     if (!b->across) {
         for (size_t k = 0; k < n; k++, to += b->width, x += b->inner) {
             memcpy(to, x, b->count * sizeof(REAL));
+            /* The next block: the caches' own prefetching does not follow so many short runs. A panel at a time, between the
+             * panels' work, was slower. */
+            for (size_t j = 0; j < b->count; j += LANES) __builtin_prefetch(x + b->width + j, 0, 2);
             for (size_t j = b->count; j < b->width; j++) to[j] = C(0.0);
             if (keep) {
                 LANE(b->count) to[j] = keep[j] ? to[j] : -REAL_INF;
@@ -146,7 +149,9 @@ static void F(columns_out)(const REAL *from, REAL *y, ptrdiff_t stride, const ui
             if (keep) {
                 LANE(b->count) y[j] = keep[j] ? from[j] : masked;
                 keep += b->inner;
-            } else
+            } else if (b->stream)
+                stream_any((char *)y, (const char *)from, b->count * sizeof(REAL));
+            else
                 memcpy(y, from, b->count * sizeof(REAL));
         }
         return;
