@@ -1,4 +1,4 @@
-"""The parts of a gradient's docstring that follow from its signature."""
+"""The parts of a docstring that follow from the signature: of gradients, of losses with gradients, of metrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-SECTIONS = """\
+GRADIENT = """\
 Parameters
 ----------
 dy : array_like
@@ -36,17 +36,95 @@ See Also
 """
 
 
+LOSS_WITH_GRAD = """\
+Parameters
+----------
+{names}
+    As in `{name}`.
+grad_out : ndarray, optional
+    Where the gradient goes: shape and dtype of `{first}`; may be `{first}` itself.
+
+Returns
+-------
+loss : scalar or ndarray
+    As from `{name}`.
+grad : scalar or ndarray
+    Gradient of the reduced loss ("none": of the sum) with respect to `{first}`, of its shape and
+    dtype (integers: that of the loss).
+
+Raises
+------
+{errors}
+    As in `{name}`, and if `grad_out` does not fit. Nothing is written then.
+
+See Also
+--------
+{name} : The loss alone, with its formula and reference.
+
+"""
+
+METRIC = """\
+Parameters
+----------
+{names}
+    As in `{like}`.
+
+Returns
+-------
+{returns}
+
+Raises
+------
+{errors}
+    As in `{like}`.
+
+References
+----------
+scikit-learn, ``sklearn.metrics.{name}``.
+
+"""
+
+
 def vjp(function: Function) -> Function:
     """Completes the docstring of ``<name>_grad(dy, x or y, ...)``: the sections from Parameters to See Also."""
+    positional, keywords = _names(function)
+    name, saved, options = function.__name__.removesuffix("_grad"), positional[1], keywords[:-1]
+    parameters = f"\n{', '.join(options)}\n    As in `{name}`." if options else ""
+    which = "output" if saved == "y" else "input"
+    return _complete(function, GRADIENT.format(name=name, saved=saved, which=which, parameters=parameters))
+
+
+def loss_with_grad(function: Function) -> Function:
+    """Completes the docstring of ``<name>_with_grad(first, target, *, ..., grad_out)``, up to See Also."""
+    positional, keywords = _names(function)
+    name, names = function.__name__.removesuffix("_with_grad"), ", ".join(positional + keywords[:-1])
+    errors = "TypeError, ValueError" + ", IndexError" * ("ignore_index" in keywords)
+    return _complete(function, LOSS_WITH_GRAD.format(name=name, names=names, first=positional[0], errors=errors))
+
+
+def metric(function: Function) -> Function:
+    """Completes the docstring of a metric that does not say itself what it takes, from Parameters to References."""
+    positional, keywords = _names(function)
+    if "Parameters\n" in (function.__doc__ or ""):
+        return function
+    like = "r2_score" if "force_finite" in keywords else "mean_absolute_error"
+    returns = "float or ndarray of floats" if "multioutput" in keywords else "float"
+    errors = "TypeError, ValueError" + ", ZeroDivisionError" * ("sample_weight" in keywords)
+    names = ", ".join(positional + keywords)
+    text = METRIC.format(name=function.__name__, names=names, like=like, returns=returns, errors=errors)
+    return _complete(function, text)
+
+
+def _names(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The arguments by position, those by keyword."""
+    code = function.__code__
+    first, last = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    return code.co_varnames[:first], code.co_varnames[first:last]
+
+
+def _complete(function: Function, text: str) -> Function:
+    """Puts the sections in front of the examples."""
     if function.__doc__:                        # python -OO has none
-        code = function.__code__
-        saved = code.co_varnames[1]
-        names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount - 1]
-        name = function.__name__.removesuffix("_grad")
-        text = SECTIONS.format(
-            name=name, saved=saved, which="output" if saved == "y" else "input",
-            parameters=f"\n{', '.join(names)}\n    As in `{name}`." if names else "",
-        )
         head, mark, examples = function.__doc__.partition("Examples\n")
         margin = head[head.rfind("\n") + 1 :]   # Python 3.13 strips it
         function.__doc__ = head + text.replace("\n", f"\n{margin}").replace(f"\n{margin}\n", "\n\n") + mark + examples

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastact import _docs
 from fastact._dispatch import as_operand, check_number
 from fastact._kernels import in_default_modes
 from fastact._labels import compare
@@ -65,13 +66,12 @@ def binary_cross_entropy(
     return loss("binary_cross_entropy", probs, target, (), reduction, sample_weight, first="probs")
 
 
+@_docs.loss_with_grad
 def binary_cross_entropy_with_grad(
     probs: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean", sample_weight: ArrayLike | None = None,
     grad_out: Any = None,
 ) -> tuple[Any, Any]:
     """`binary_cross_entropy` and its gradient ``(1 - t)/(1 - p) - t/p``, where 0/0 is 0.
-
-    The rest as in `l1_loss_with_grad`.
 
     Examples
     --------
@@ -128,13 +128,12 @@ def binary_cross_entropy_with_logits(
     return loss(kernel, logits, target, (), reduction, sample_weight, first="logits", pos_weight=pos_weight)
 
 
+@_docs.loss_with_grad
 def binary_cross_entropy_with_logits_with_grad(
     logits: ArrayLike, target: ArrayLike, *, pos_weight: ArrayLike | None = None, reduction: Reduction = "mean",
     sample_weight: ArrayLike | None = None, grad_out: Any = None,
 ) -> tuple[Any, Any]:
     """`binary_cross_entropy_with_logits` and its gradient ``(1 - t)*sigmoid(x) - pos_weight*t*sigmoid(-x)``.
-
-    The rest as in `l1_loss_with_grad`.
 
     Examples
     --------
@@ -197,14 +196,14 @@ def sigmoid_focal_loss(
     return loss("sigmoid_focal_loss", logits, target, params, reduction, sample_weight, first="logits")
 
 
+@_docs.loss_with_grad
 def sigmoid_focal_loss_with_grad(
     logits: ArrayLike, target: ArrayLike, *, alpha: float | None = 0.25, gamma: float = 2.0,
     reduction: Reduction = "mean", sample_weight: ArrayLike | None = None, grad_out: Any = None,
 ) -> tuple[Any, Any]:
     """`sigmoid_focal_loss` and its gradient.
 
-    ``alpha_t*(1 - p_t)**gamma*(gamma*p_t*log(p_t) + p_t - 1)`` for the target 1, minus that for 0. The rest as in
-    `l1_loss_with_grad`.
+    ``alpha_t*(1 - p_t)**gamma*(gamma*p_t*log(p_t) + p_t - 1)`` for the target 1, minus that for 0.
 
     Examples
     --------
@@ -267,11 +266,12 @@ def hinge_loss(
     return loss("hinge_loss", scores, target, (), reduction, sample_weight, first="scores")
 
 
+@_docs.loss_with_grad
 def hinge_loss_with_grad(
     scores: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean", sample_weight: ArrayLike | None = None,
     grad_out: Any = None,
 ) -> tuple[Any, Any]:
-    """`hinge_loss` and its gradient ``-t`` where t*score < 1, else 0; the rest as in `l1_loss_with_grad`.
+    """`hinge_loss` and its gradient ``-t`` where t*score < 1, else 0.
 
     Examples
     --------

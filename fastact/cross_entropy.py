@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from fastact import _docs
 from fastact._classes import Options, classification_loss
 
 _LOG_PROBS = "log_probs", "target"
@@ -92,6 +93,7 @@ def cross_entropy(
     return classification_loss("cross_entropy", kernel, logits, target, options)
 
 
+@_docs.loss_with_grad
 def cross_entropy_with_grad(
     logits: ArrayLike, target: ArrayLike, *, axis: int = -1, weight: ArrayLike | None = None,
     ignore_index: int | None = -100, label_smoothing: float = 0.0, temperature: float = 1.0,
@@ -100,27 +102,8 @@ def cross_entropy_with_grad(
 ) -> tuple[Any, Any]:
     """`cross_entropy` and its gradient with respect to `logits`, in one pass over each row.
 
-    Parameters
-    ----------
-    logits, target, axis, weight, ignore_index, label_smoothing, temperature, where, from_logits
-        As in `cross_entropy`.
-    reduction, sample_weight
-        As in `cross_entropy`.
-    grad_out : ndarray, optional
-        Where the gradient goes, of the shape and dtype of `logits`; may be `logits`.
-
-    Returns
-    -------
-    loss : scalar or ndarray
-        As from `cross_entropy`.
-    grad : ndarray
-        Gradient of the reduced loss (with "none": of the sum): ``(softmax(logits) - target) / n`` for a plain mean;
-        of probabilities ``-target / p / n``, where 0/0 is 0.
-
-    Raises
-    ------
-    TypeError, ValueError, IndexError
-        As in `cross_entropy`, and for a `grad_out` that does not fit.
+    The gradient of a plain mean over n samples is ``(softmax(logits) - target) / n``; of probabilities
+    ``-target / p / n``, where 0/0 is 0.
 
     Examples
     --------
@@ -184,31 +167,13 @@ def nll_loss(
     return classification_loss("nll_loss", "nll_loss", log_probs, target, options, arguments=_LOG_PROBS)
 
 
+@_docs.loss_with_grad
 def nll_loss_with_grad(
     log_probs: ArrayLike, target: ArrayLike, *, axis: int = -1, weight: ArrayLike | None = None,
     ignore_index: int | None = -100, label_smoothing: float = 0.0, reduction: str = "mean",
     sample_weight: ArrayLike | None = None, grad_out: Any = None,
 ) -> tuple[Any, Any]:
     """`nll_loss` and its gradient with respect to `log_probs`: ``-target / n`` for a plain mean.
-
-    Parameters
-    ----------
-    log_probs, target, axis, weight, ignore_index, label_smoothing, reduction, sample_weight
-        As in `nll_loss`.
-    grad_out : ndarray, optional
-        Where the gradient goes, of the shape and dtype of `log_probs`; may be `log_probs`.
-
-    Returns
-    -------
-    loss : scalar or ndarray
-        As from `nll_loss`.
-    grad : ndarray
-        Gradient of the reduced loss (with "none": of the sum).
-
-    Raises
-    ------
-    TypeError, ValueError, IndexError
-        As in `cross_entropy`, and for a `grad_out` that does not fit.
 
     Examples
     --------

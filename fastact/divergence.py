@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from fastact import _docs
 from fastact._classes import Options, classification_loss, divergence
 from fastact._layout import Axis
 
@@ -159,32 +160,13 @@ def distillation_loss(
     return classification_loss(name, name, student_logits, teacher_logits, options, arguments=_ARGUMENTS)
 
 
+@_docs.loss_with_grad
 def distillation_loss_with_grad(
     student_logits: ArrayLike, teacher_logits: ArrayLike, *, temperature: float = 1.0, axis: int = -1,
     where: ArrayLike | None = None, reduction: str = "mean", sample_weight: ArrayLike | None = None,
     grad_out: Any = None,
 ) -> tuple[Any, Any]:
     """`distillation_loss` and its gradient with respect to `student_logits`.
-
-    Parameters
-    ----------
-    student_logits, teacher_logits, temperature, axis, where, reduction, sample_weight
-        As in `distillation_loss`.
-    grad_out : ndarray, optional
-        Where the gradient goes, of the shape and dtype of `student_logits`; may be `student_logits`.
-
-    Returns
-    -------
-    loss : scalar or ndarray
-        As from `distillation_loss`.
-    grad : ndarray
-        Gradient of the reduced loss (with "none": of the sum):
-        ``T * (softmax(student/T) - softmax(teacher/T)) / n`` for a plain mean.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `distillation_loss`, and for a `grad_out` that does not fit.
 
     Examples
     --------

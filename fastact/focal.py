@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from fastact import _docs
 from fastact._classes import Options, classification_loss
 
 __all__ = ["focal_loss", "focal_loss_with_grad"]
@@ -62,31 +63,13 @@ def focal_loss(
     return classification_loss("focal_loss", "cross_entropy", logits, target, options)
 
 
+@_docs.loss_with_grad
 def focal_loss_with_grad(
     logits: ArrayLike, target: ArrayLike, *, gamma: float = 2.0, axis: int = -1, weight: ArrayLike | None = None,
     ignore_index: int | None = -100, temperature: float = 1.0, where: ArrayLike | None = None, reduction: str = "mean",
     sample_weight: ArrayLike | None = None, grad_out: Any = None,
 ) -> tuple[Any, Any]:
     """`focal_loss` and its gradient with respect to `logits`, in one pass over each row.
-
-    Parameters
-    ----------
-    logits, target, gamma, axis, weight, ignore_index, temperature, where, reduction, sample_weight
-        As in `focal_loss`.
-    grad_out : ndarray, optional
-        Where the gradient goes, of the shape and dtype of `logits`; may be `logits`.
-
-    Returns
-    -------
-    loss : scalar or ndarray
-        As from `focal_loss`.
-    grad : ndarray
-        Gradient of the reduced loss (with "none": of the sum).
-
-    Raises
-    ------
-    TypeError, ValueError, IndexError
-        As in `focal_loss`, and for a `grad_out` that does not fit.
 
     Examples
     --------

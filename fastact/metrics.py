@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastact import _kernels
+from fastact import _docs, _kernels
 from fastact._dispatch import as_floats, as_operand, check_number
 from fastact._labels import mismatches
 from fastact._pointwise import loss
@@ -33,6 +33,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def _metric(function: Function) -> Function:
     """The function in the default floating-point modes: `default_modes` here, where doctest looks for functions."""
+    _docs.metric(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -89,7 +90,7 @@ def mean_squared_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average",
 ) -> Any:
-    """Mean of ``(y_true - y_pred)**2``; arguments, results and errors as in `mean_absolute_error`.
+    """Mean of ``(y_true - y_pred)**2``.
 
     Examples
     --------
@@ -106,7 +107,7 @@ def root_mean_squared_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average",
 ) -> Any:
-    """Square root of `mean_squared_error`, taken for each output; the rest as in `mean_absolute_error`.
+    """``sqrt(mean_squared_error(y_true, y_pred))``, the root taken for each output.
 
     Examples
     --------
@@ -123,7 +124,7 @@ def mean_absolute_percentage_error(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average",
 ) -> Any:
-    """Mean of ``|y_true - y_pred| / max(|y_true|, 2**-52)``, a fraction; the rest as in `mean_absolute_error`.
+    """Mean of ``|y_true - y_pred| / max(|y_true|, 2**-52)``, a fraction.
 
     Examples
     --------
@@ -142,8 +143,7 @@ def median_absolute_error(
 ) -> Any:
     """Median of ``|y_true - y_pred|``, the mean of the two in the middle if they are even in number.
 
-    Arguments (in scikit-learn's order), results and errors as in `mean_absolute_error`. With weights: the averaged
-    inverted cumulative distribution at one half; nan if all weights are zero.
+    With weights: the averaged inverted cumulative distribution at one half; nan if all weights are zero.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def median_absolute_error(
 
 @_metric
 def max_error(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Largest ``|y_true - y_pred|`` of one output; errors as in `mean_absolute_error`.
+    """Largest ``|y_true - y_pred|`` of one output.
 
     Examples
     --------
@@ -187,9 +187,31 @@ def mean_pinball_loss(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None, alpha: float = 0.5,
     multioutput: Any = "uniform_average",
 ) -> Any:
-    """Mean of ``max(alpha*z, (alpha - 1)*z)`` of ``z = y_true - y_pred``; alpha from 0 to 1.
+    """Mean of ``max(alpha*z, (alpha - 1)*z)`` of ``z = y_true - y_pred``.
 
-    The other arguments, results and errors as in `mean_absolute_error`; `fastact.quantile_loss` has its gradient.
+    Parameters
+    ----------
+    y_true, y_pred, sample_weight, multioutput
+        As in `mean_absolute_error`.
+    alpha : float
+        The quantile that the predictions are meant to be, from 0 to 1.
+
+    Returns
+    -------
+    float or ndarray of floats
+
+    Raises
+    ------
+    TypeError, ValueError, ZeroDivisionError
+        As in `mean_absolute_error`; ValueError for an `alpha` outside [0, 1].
+
+    See Also
+    --------
+    fastact.quantile_loss : The same as a loss, with its gradient.
+
+    References
+    ----------
+    scikit-learn, ``sklearn.metrics.mean_pinball_loss``.
 
     Examples
     --------
@@ -253,7 +275,7 @@ def explained_variance_score(
     y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: ArrayLike | None = None,
     multioutput: Any = "uniform_average", force_finite: bool = True,
 ) -> Any:
-    """``1 - var(y_true - y_pred) / var(y_true)``; arguments, results and errors as in `r2_score`.
+    """``1 - var(y_true - y_pred) / var(y_true)``.
 
     Examples
     --------

@@ -13,6 +13,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from fastact import _docs
 from fastact._dispatch import check_number
 from fastact._pointwise import loss, loss_with_grad
 from fastact._reduction import Reduction
@@ -67,28 +68,12 @@ def l1_loss(
     return loss("l1_loss", pred, target, (), reduction, sample_weight)
 
 
+@_docs.loss_with_grad
 def l1_loss_with_grad(
     pred: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean", sample_weight: ArrayLike | None = None,
     grad_out: Any = None,
 ) -> tuple[Any, Any]:
     """`l1_loss` and its gradient ``sign(pred - target)`` with respect to `pred`, 0 where they are equal.
-
-    Parameters
-    ----------
-    pred, target, reduction, sample_weight
-        As in `l1_loss`.
-    grad_out : ndarray, optional
-        Where the gradient goes: shape and dtype of `pred`; may be `pred` itself.
-
-    Returns
-    -------
-    loss, grad
-        The gradient of the reduced loss ("none": of the sum), in the shape and dtype of `pred`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `l1_loss`, and if `grad_out` does not fit. Nothing is written then.
 
     Examples
     --------
@@ -137,11 +122,12 @@ def mse_loss(
     return loss("mse_loss", pred, target, (), reduction, sample_weight)
 
 
+@_docs.loss_with_grad
 def mse_loss_with_grad(
     pred: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean", sample_weight: ArrayLike | None = None,
     grad_out: Any = None,
 ) -> tuple[Any, Any]:
-    """`mse_loss` and its gradient ``2*(pred - target)``; arguments, results and errors as in `l1_loss_with_grad`.
+    """`mse_loss` and its gradient ``2*(pred - target)``.
 
     Examples
     --------
@@ -193,11 +179,12 @@ def huber_loss(
     return loss("huber_loss", pred, target, _delta("huber_loss", delta), reduction, sample_weight)
 
 
+@_docs.loss_with_grad
 def huber_loss_with_grad(
     pred: ArrayLike, target: ArrayLike, *, delta: float = 1.0, reduction: Reduction = "mean",
     sample_weight: ArrayLike | None = None, grad_out: Any = None,
 ) -> tuple[Any, Any]:
-    """`huber_loss` and its gradient ``clip(pred - target, -delta, delta)``; the rest as in `l1_loss_with_grad`.
+    """`huber_loss` and its gradient ``clip(pred - target, -delta, delta)``.
 
     Examples
     --------
@@ -247,11 +234,12 @@ def smooth_l1_loss(
     return loss(kernel, pred, target, params, reduction, sample_weight, name="smooth_l1_loss")
 
 
+@_docs.loss_with_grad
 def smooth_l1_loss_with_grad(
     pred: ArrayLike, target: ArrayLike, *, beta: float = 1.0, reduction: Reduction = "mean",
     sample_weight: ArrayLike | None = None, grad_out: Any = None,
 ) -> tuple[Any, Any]:
-    """`smooth_l1_loss` and its gradient ``clip((pred - target)/beta, -1, 1)``; the rest as in `l1_loss_with_grad`.
+    """`smooth_l1_loss` and its gradient ``clip((pred - target)/beta, -1, 1)``.
 
     Examples
     --------
@@ -302,11 +290,12 @@ def log_cosh_loss(
     return loss("log_cosh_loss", pred, target, (), reduction, sample_weight)
 
 
+@_docs.loss_with_grad
 def log_cosh_loss_with_grad(
     pred: ArrayLike, target: ArrayLike, *, reduction: Reduction = "mean", sample_weight: ArrayLike | None = None,
     grad_out: Any = None,
 ) -> tuple[Any, Any]:
-    """`log_cosh_loss` and its gradient ``tanh(pred - target)``; the rest as in `l1_loss_with_grad`.
+    """`log_cosh_loss` and its gradient ``tanh(pred - target)``.
 
     Examples
     --------
@@ -358,11 +347,12 @@ def quantile_loss(
     return loss("quantile_loss", pred, target, _q("quantile_loss", q), reduction, sample_weight)
 
 
+@_docs.loss_with_grad
 def quantile_loss_with_grad(
     pred: ArrayLike, target: ArrayLike, *, q: float = 0.5, reduction: Reduction = "mean",
     sample_weight: ArrayLike | None = None, grad_out: Any = None,
 ) -> tuple[Any, Any]:
-    """`quantile_loss` and its gradient: -q below the target, 1 - q above it; the rest as in `l1_loss_with_grad`.
+    """`quantile_loss` and its gradient: -q below the target, 1 - q above it.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import operator
 import pkgutil
 import re
 from pathlib import Path
@@ -22,6 +23,7 @@ from fastact import _kernels, ufuncs
 PACKAGE = Path(fastact.__file__).parent
 FUNCTIONS = sorted(name for name in fastact.__all__ if inspect.isfunction(getattr(fastact, name)))
 MODULES = sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE)]) if not m.name.startswith("__"))
+ACTIVATIONS = {"fastact.activations", "fastact.smooth", "fastact.gated"}  # they refuse what any ufunc refuses
 HALVES = {"siglu": "glu"}       # a map that its public function feeds with the halves of one tensor
 
 
@@ -121,10 +123,10 @@ def test_names() -> None:
             assert name.removesuffix("_grad") in FUNCTIONS
 
 
-def sections(name: str) -> dict[str, str]:
-    """The docstring of a public name by its numpydoc sections; what comes before the first is "head"."""
+def sections(function: Any) -> dict[str, str]:
+    """The docstring of a function by its numpydoc sections; what comes before the first is "head"."""
     found, current = {"head": ""}, "head"
-    for line in inspect.cleandoc(getattr(fastact, name).__doc__ or "").splitlines():
+    for line in inspect.cleandoc(function.__doc__ or "").splitlines():
         if re.fullmatch(r"-{3,}", line):
             title = found[current].rstrip().rpartition("\n")[2]
             found[current] = found[current].rstrip().removesuffix(title)
@@ -135,24 +137,24 @@ def sections(name: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [*FUNCTIONS, *(f"metrics.{name}" for name in fastact.metrics.__all__)])
 def test_docstrings(name: str) -> None:
-    doc = sections(name)
-    function = getattr(fastact, name)
+    function = operator.attrgetter(name)(fastact)
+    doc = sections(function)
     assert ">>> " in doc.get("Examples", ""), "an example that runs"
     assert "fastact" in doc["Examples"]
-    assert len(doc["head"].strip().splitlines()[0]) <= 120
-    if name.endswith("_with_grad"):             # the rest is said once, in the function itself
-        assert f"`{name.removesuffix('_with_grad')}`" in doc["head"]
-        return
+    assert max(map(len, inspect.cleandoc(function.__doc__).splitlines())) <= 120
+    if name.endswith("_grad"):
+        assert f"`{name.removesuffix('_grad').removesuffix('_with')}`" in doc["head"]
     parameters = inspect.signature(function).parameters.values()
     if any(p.annotation == "ArrayLike" for p in parameters):
         assert {"Parameters", "Returns"} <= set(doc), "what comes in and goes out"
+        assert "Raises" in doc or function.__module__ in ACTIVATIONS, "what is refused"
         for p in parameters:
             said = re.search(rf"^(.*, )?{p.name}(, .*)?( :.*)?$", doc["Parameters"], re.MULTILINE)
             assert said or p.kind is p.VAR_KEYWORD, f"{p.name} is missing"
         if not name.endswith("_grad"):
-            assert "``" in doc["head"], "the formula"
+            assert "``" in doc["head"] or name.endswith("accuracy_score"), "the formula"
             assert "References" in doc, "the paper or the standard"
 
 
