@@ -41,12 +41,32 @@ def test_the_quoted_numbers(page, docs):
     assert not [name for name in quoted if not name.startswith(measured)], "quoted but not computed"
 
 
+def anchors(page):
+    """What a link may name after #: the headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")]), ids=lambda page: page.name)
 def test_pictures_and_links_exist(page):
-    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
-    for link in links:
-        if not link.startswith(("http", "#")):
-            assert (page.parent / link.split("#")[0]).exists(), link
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if link.startswith("http"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_no_page_is_left_unlinked():
+    """Every page and picture of docs/ is reached from README.md or another page."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")]
+    linked = {
+        (page.parent / link.partition("#")[0]).resolve()
+        for page in pages
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    }
+    assert not {p for p in (*DOCS.glob("*.md"), *DOCS.glob("pictures/*.png")) if p.resolve() not in linked}
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *(DOCS / page for page in PAGES)], ids=lambda page: page.name)
