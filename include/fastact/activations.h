@@ -174,16 +174,17 @@ static inline REAL F(mish)(REAL x)
     const REAL m = FMA(p, s * b, FMA(s, s + C(2.0), C(2.0)));
     return FMA((x > C(0.0) ? -2 / c * t : T) / m, c, F(at_least)(x, LIMIT(zero)));
 }
-/* (n(n + 2) + 4x v)/(n + 2)^2, v = w^2 + w. Above 0 it is 1 - (2(n + 2) - 4x v)/(n + 2)^2; below its zero at -1.19 the tail's
- * form, s(1 + p)(4(1 + x) + g) over the same, g = w(6 + 4x + w(4 + w)): there n(n + 2) and 4x v nearly cancel. */
+/* (n(n + 2) + 4x v)/(n + 2)^2, v = w^2 + w. Above 0 it is 1 - (2(n + 2) - 4x v)/(n + 2)^2; below -0.5 the tail's form, w(f + w h)
+ * over the same, f = 4(1 + x), h = 6 + 4x + w(4 + w), because n(n + 2) and 4x v cancel down to the zero at -1.19. By w = s(1 + p)
+ * f + q + p(f + q + w h), q = s h being exact: 4 ULP, near the zero 1.3 of the larger term. */
 static inline REAL F(mish_d)(REAL x)
 {
     const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi)), c = TAIL_SCALE;
     const REAL z = F(exponent_of)(t, TAIL), S = F(exp2_of)(z), s = S * c, p = F(expm1_of)(F(remainder_of)(t, z, TAIL)), w = FMA(p, s, s);
     const REAL n = FMA(p, s * FMA(s, p + C(2.0), C(2.0)), s * (s + C(2.0))), m = n + C(2.0), xv = C(4.0) * t * FMA(w, w, w);
-    const REAL f = FMA(C(4.0), t, C(4.0)), g = w * FMA(w, C(4.0) + w, FMA(C(4.0), t, C(6.0))), tail = FMA(f, p, FMA(g, p, g)) + f;
+    const REAL f = FMA(C(4.0), t, C(4.0)), h = FMA(w, C(4.0) + w, FMA(C(4.0), t, C(6.0))), q = s * h, tail = FMA(p, FMA(w, h, q + f), q) + f;
     const REAL near = FMA(x > C(0.0) ? C(-2.0) : n, m, xv) * (1 / c);
-    return FMA((x < LIMIT(mish_d_zero) ? tail * S : near) / FMA(n, n + C(4.0), C(4.0)), c, F(choose)(x > C(0.0), C(1.0), C(0.0), x));
+    return FMA((x < LIMIT(mish_d_tail) ? tail * S : near) / FMA(n, n + C(4.0), C(4.0)), c, F(choose)(x > C(0.0), C(1.0), C(0.0), x));
 }
 
 /* x less its part within +-lambd, lambd >= 0. */

@@ -100,7 +100,7 @@ static inline REAL F(gelu_d_far)(REAL a, REAL s)
     return FMA(-a, K(0x1.988454p-2f, 0x1.9884533d43651p-2), p / q);
 }
 
-/* ((Phi(x) - 1/2)/x + phi(x)) - 1/2 in s = x^2, |x| <= 1.25; error of Phi(x) + x phi(x) below 2^-29 | 2^-60 of the larger
+/* ((Phi(x) - 1/2)/x + phi(x)) - 1/2 in s = x^2, |x| <= 1.2; error of Phi(x) + x phi(x) below 2^-29 | 2^-60 of the larger
  * term. The last two steps singly: in pairs their roundings are 0.4 ULP more of that. */
 static inline REAL F(gelu_d_near)(REAL s)
 {
