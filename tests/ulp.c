@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef long double ld;
 typedef ld (*ref_fn)(ld x, ld p, ld q);
@@ -172,69 +173,120 @@ REF(gelu_tanh_grad)
     return x > 0 ? 1 - v : v;
 }
 
-/* What a comparison found: the largest error in ULP and where, the largest within a crossing, the sum of errors, how many results, and how many special
- * ones (NaN, infinity, sign of zero) were wrong, with one of them. */
-typedef struct { double max, at, crossing_max, sum; int64_t count, wrong; double wrong_at; } found;
+/* What a comparison found: the largest error in ULP and where, the same within a crossing, the sum and the number of errors, how
+ * many special results (NaN, infinity, sign of zero) were wrong, and one of them. */
+typedef struct { double max, at, crossing_max, crossing_at, sum; int64_t count, wrong; double wrong_at; } found;
 
 /* Within (from, to) the exact value crosses zero and errors count in ULP of `term`, the largest term there. any_zero: a result
  * that vanishes in a limit may have either sign. */
 typedef struct { double from, to, term; int any_zero; } crossing;
 
-static void merge(found *all, const found *part)
+static inline uint64_t bits(double x) { uint64_t u; memcpy(&u, &x, sizeof u); return u; }
+static inline double from_bits(uint64_t u) { double x; memcpy(&x, &u, sizeof x); return x; }
+
+/* Of a type: its digits, the exponents (as of frexp) of its smallest normal and of its largest number. */
+typedef struct { int digits, lowest, highest; } type;
+static const type F32 = {24, -125, 128}, F64 = {53, -1021, 1024};
+
+/* ULP of a result of this size are 2^-k; k + 2046, so that no shift meets a negative number. */
+static inline uint64_t scale_of(double size, type of)
 {
-    if (part->max > all->max) all->max = part->max, all->at = part->at;
-    if (part->crossing_max > all->crossing_max) all->crossing_max = part->crossing_max;
-    if (part->wrong) all->wrong_at = part->wrong_at;
-    all->sum += part->sum;
-    all->count += part->count;
-    all->wrong += part->wrong;
+    const uint64_t e = bits(size) >> 52, lowest = of.lowest + 1022, highest = of.highest + 1022;
+    return of.digits + 3068 - (e < lowest ? lowest : e > highest ? highest : e);
+}
+/* d 2^k, by two factors that are numbers. */
+static inline double scaled(double d, uint64_t k) { return d * from_bits((k >> 1) << 52) * from_bits((k - (k >> 1)) << 52); }
+
+static inline double size_at(double x, double rounded, const crossing *near)
+{
+    const double size = fabs(rounded), term = (x > near->from) & (x < near->to) ? near->term : 0;
+    return size > term ? size : term;
+}
+/* The exact result is high + low, low in ULP. */
+static inline double error_of(double x, double y, double high, double low, double rounded, const crossing *near, type of)
+{
+    return fabs(scaled(y - high, scale_of(size_at(x, rounded, near), of)) - low);
 }
 
-/* One result y at x against the exact r, which rounds to `rounded`. Of the type: its digits, the exponents (as of frexp) of
- * its smallest normal and of its largest number. */
-static inline void compare(found *f, double x, double y, ld r, double rounded, int digits, int lowest, int highest, const crossing *near)
+static void inspect(found *f, double x, double y, double high, double low, double rounded, const crossing *near, type of)
 {
-    f->count++;
-    int right = 1, e;
-    if (isnan(r) || isnan(y)) right = isnan(r) && isnan(y);
-    else if (isinf(r)) right = (double)r == y;
-    else if (rounded == 0 && y == 0) right = near->any_zero || !signbit(r) == !signbit(y);
+    int right = 1;
+    if (isnan(high) || isnan(y)) right = isnan(high) && isnan(y);
+    else if (isinf(high) && isinf(x)) right = high == y;
+    else if (rounded == 0 && y == 0) right = near->any_zero || !signbit(high) == !signbit(y);
     if (!right) f->wrong++, f->wrong_at = x;
-    if (!right || !isfinite(r) || (isinf(rounded) && y == rounded)) return;
-    const ld got = isinf(y) ? copysignl(ldexpl(1, highest), y) : y;
-    const double term = x > near->from && x < near->to ? near->term : 0, size = fabs(rounded);
-    frexp(size > term ? size : term, &e);
-    e = size > 1 && isinf(size) ? highest : e < lowest ? lowest : e;
-    const double error = (double)(fabsl(got - r) * ldexpl(1, digits - e));
+    if (!right || isnan(y) || (isinf(rounded) && y == rounded)) return;
+    /* Of what overflows only one side does here: as if the exponents went on. */
+    const double beyond = ldexp(1, of.highest - 1);
+    const int over = isinf(y) || isinf(high);
+    const double got = isinf(y) ? copysign(beyond, y) : over ? y / 2 : y, exact = isinf(high) ? copysign(beyond, high) : over ? high / 2 : high;
+    const double error = over ? fabs(got - exact) * ldexp(2, of.digits - of.highest) : error_of(x, y, high, low, rounded, near, of);
+    f->count++;
     f->sum += error;
-    if (term > 0) f->crossing_max = error <= f->crossing_max ? f->crossing_max : error;
-    else if (!(error <= f->max)) f->max = error, f->at = x;
+    if (near->term > 0 && x > near->from && x < near->to) {
+        if (!(error <= f->crossing_max)) f->crossing_max = error, f->crossing_at = x;
+    } else if (!(error <= f->max)) f->max = error, f->at = x;
 }
 
-#define EVERY(statement)                                                    \
-    found all = {0};                                                        \
-    _Pragma("omp parallel")                                                 \
-    {                                                                       \
-        found part = {0};                                                   \
-        _Pragma("omp for") for (int64_t i = 0; i < n; i++) { statement; }   \
-        _Pragma("omp critical") merge(&all, &part);                         \
-    }                                                                       \
-    merge(result, &all);
+enum { BLOCK = 512 };
+/* By blocks in vector code; those with something special in them or a new maximum, again one by one. */
+#define COMPARE(name, T, LOW, of)                                                                                            \
+    void name(const T *x, const T *y, const double *high, const double *low, int64_t n, const crossing *near, found *f)       \
+    {                                                                                                                        \
+        (void)low;                                                                                                           \
+        const double largest = ldexp(1 - ldexp(1, -of.digits), of.highest);                                                  \
+        const crossing c = *near;                                                                                            \
+        for (int64_t first = 0; first < n; first += BLOCK) {                                                                 \
+            const int64_t m = n - first < BLOCK ? n - first : BLOCK;                                                         \
+            double max = 0, crossing_max = 0, sum = 0;                                                                       \
+            uint64_t special = 0;                                                                                            \
+            _Pragma("omp simd reduction(max: max, crossing_max) reduction(+: sum) reduction(|: special)")                    \
+            for (int64_t i = first; i < first + m; i++) {                                                                    \
+                const double u = x[i], v = y[i], r = (T)high[i], error = error_of(u, v, high[i], LOW, r, &c, of);            \
+                const double at_crossing = (u > c.from) & (u < c.to) ? error : 0, other = (u > c.from) & (u < c.to) ? 0 : error; \
+                const uint64_t zeros = (bits(v) ^ bits(high[i])) >> 63 & (v == 0) & (r == 0) & !c.any_zero;                  \
+                special |= zeros | !(fabs(r) <= largest) | !(fabs(v) <= largest);                                            \
+                max = other > max ? other : max;                                                                             \
+                crossing_max = at_crossing > crossing_max ? at_crossing : crossing_max;                                      \
+                sum += error;                                                                                                \
+            }                                                                                                                \
+            if (special || max > f->max || crossing_max > f->crossing_max)                                                   \
+                for (int64_t i = first; i < first + m; i++) inspect(f, x[i], y[i], high[i], LOW, (T)high[i], &c, of);        \
+            else f->sum += sum, f->count += m;                                                                               \
+        }                                                                                                                    \
+    }
 
-/* float32 results against exact values in float64, whose own error is to be small beside 2^-24. */
-void ulp_f32(const float *x, const float *y, const double *exact, int64_t n, const crossing *near, found *result)
+/* float32 results against exact values in float64, whose own error is to be small beside 2^-24; float64 results against
+ * those of exact_f64. */
+COMPARE(compare_f32, float, 0, F32)
+COMPARE(compare_f64, double, low[i], F64)
+
+/* A reference's values for these. */
+void exact_f32(ref_fn ref, double p, double q, const float *x, double *high, int64_t n)
 {
-    EVERY(compare(&part, x[i], y[i], exact[i], (float)exact[i], 24, -125, 128, near))
+    for (int64_t i = 0; i < n; i++) high[i] = (double)ref(x[i], p, q);
+}
+void exact_f64(ref_fn ref, double p, double q, const double *x, double *high, double *low, int64_t n, const crossing *near)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const ld r = ref(x[i], p, q);
+        const double h = high[i] = (double)r;
+        low[i] = isfinite(h) ? (double)ldexpl(r - h, (int)scale_of(size_at(x[i], h, near), F64) - 2046) : 0;
+    }
 }
 
-/* float32 and float64 results against a reference of this file. */
-void ulp_f32_ref(const float *x, const float *y, ref_fn ref, double p, double q, int64_t n, const crossing *near, found *result)
+/* How far float64 values are from the reference, in ULP of float32: the largest of every `step`-th. */
+double check_f32(ref_fn ref, double p, double q, const float *x, const double *values, int64_t n, int64_t step, const crossing *near)
 {
-    EVERY(const ld r = ref(x[i], p, q); compare(&part, x[i], y[i], r, (float)r, 24, -125, 128, near))
-}
-void ulp_f64_ref(const double *x, const double *y, ref_fn ref, double p, double q, int64_t n, const crossing *near, found *result)
-{
-    EVERY(const ld r = ref(x[i], p, q); compare(&part, x[i], y[i], r, (double)r, 53, -1021, 1024, near))
+    double worst = 0;
+    for (int64_t i = 0; i < n; i += step) {
+        const ld r = ref(x[i], p, q);
+        const float rounded = (float)r;
+        if (isnan(r) ? isnan(values[i]) : isinf(rounded) ? (float)values[i] == rounded : 0) continue;
+        const double error = fabs(scaled((double)(values[i] - r), scale_of(size_at(x[i], rounded, near), F32)));
+        if (!(error <= worst)) worst = error;
+    }
+    return worst;
 }
 
 /* A reference itself, as high + low, for its comparison with mpmath. */

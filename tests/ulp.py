@@ -1,12 +1,13 @@
-"""Measures the error of every kernel in ULP: command line and library of the accuracy tests.
+"""Measures the error of every kernel in ULP: library of the accuracy tests, and command line.
 
     python tests/ulp.py [NAME ...]                  a strided pass over float32 and 2^20 samples of float64, each ISA
     python tests/ulp.py --exhaustive [NAME ...]     all 2^32 float32 inputs and 10^8 samples of float64
 
-The names, bounds and definitions are those of tests/reference.py; exit status 1 if a bound is exceeded. References:
-float64 results against long double (tests/ulp.c, compiled here with the system's compiler, itself held against mpmath
-by tests/test_accuracy.py), float32 results against fastact's own float64 kernel of the best ISA, whose error, bounded
-by the first comparison, is below 2^-27 ULP of float32, and on a sample against long double as well.
+The names, bounds and definitions are those of tests/reference.py; exit status 1 if a bound is exceeded. The exact
+values are computed once for all ISAs: for float64 in long double (tests/ulp.c, compiled here with the system's
+compiler, itself held against mpmath by tests/test_accuracy.py), for float32 by fastact's own float64 kernel of the best
+ISA, which is right to 2^-26 ULP of float32: every 251st is compared with long double as well. The tables of
+docs/numerics.md are made by tests/ulp_table.py.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import ctypes
 import functools
 import hashlib
 import itertools
+import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -23,19 +26,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reference import CROSSING_BOUND, ROWS, Row
+from reference import ROWS, Row
 
-from fastact import _kernels
+from fastact import _kernels, set_num_threads
 
 HERE = Path(__file__).parent
+RESULTS = HERE.parent / "docs/accuracy.json"
 MAPS = {op["name"]: op for op in _kernels.MAPS}
-CHUNK = 1 << 20
+CHUNK = 1 << 17
+CHECKED = 251  # every so many values of the float64 kernel are compared with long double
+CHECK_BOUND = 2.0**-26  # ULP of float32
+ALL = 1 << 32
 
 
 class _Found(ctypes.Structure):
@@ -43,6 +51,7 @@ class _Found(ctypes.Structure):
         ("max", ctypes.c_double),
         ("at", ctypes.c_double),
         ("crossing_max", ctypes.c_double),
+        ("crossing_at", ctypes.c_double),
         ("sum", ctypes.c_double),
         ("count", ctypes.c_int64),
         ("wrong", ctypes.c_int64),
@@ -66,14 +75,14 @@ def library() -> ctypes.CDLL:
     compiler = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
     if compiler is None:
         raise RuntimeError("tests/ulp.py needs a C compiler")
-    name = f"fastact-ulp-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.so"
+    flags = ["-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fopenmp-simd"]
+    name = f"fastact-ulp-{hashlib.sha256(source.read_bytes() + str(flags).encode()).hexdigest()[:16]}.so"
     target = Path(tempfile.gettempdir()) / name
     if not target.exists():
         with tempfile.TemporaryDirectory() as folder:
             built = Path(folder) / name
-            flags = ["-O2", "-shared", "-fPIC", "-fno-math-errno"]
-            for openmp in (["-fopenmp"], []):
-                command = [compiler, *flags, *openmp, str(source), "-o", str(built), "-lm"]
+            for native in (["-march=native"], []):
+                command = [compiler, *flags, *native, str(source), "-o", str(built), "-lm"]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode == 0:
                     break
@@ -81,7 +90,9 @@ def library() -> ctypes.CDLL:
                 raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
             shutil.copy(built, f"{target}.{os.getpid()}")
             Path(f"{target}.{os.getpid()}").replace(target)
-    return ctypes.CDLL(str(target))
+    loaded = ctypes.CDLL(str(target))
+    loaded.check_f32.restype = ctypes.c_double
+    return loaded
 
 
 def _pointer(x: np.ndarray) -> ctypes.c_void_p:
@@ -95,24 +106,32 @@ class Error:
     max: float = 0.0
     at: float = 0.0
     crossing_max: float = 0.0
+    crossing_at: float = 0.0
     total: float = 0.0
     count: int = 0
     wrong: int = 0
     wrong_at: float = 0.0
+    unlike: int = 0  # results whose bits are not those of the ISA before
 
     @property
     def mean(self) -> float:
         return self.total / max(self.count, 1)
 
-    def add(self, found: _Found) -> None:
+    def add(self, found: Any) -> None:
+        """What a comparison found, or another Error."""
         if found.max > self.max:
             self.max, self.at = found.max, found.at
-        self.crossing_max = max(self.crossing_max, found.crossing_max)
+        if found.crossing_max > self.crossing_max:
+            self.crossing_max, self.crossing_at = found.crossing_max, found.crossing_at
         if found.wrong:
             self.wrong_at = found.wrong_at
-        self.total += found.sum
+        self.total += found.total if isinstance(found, Error) else found.sum
         self.count += found.count
         self.wrong += found.wrong
+        self.unlike += getattr(found, "unlike", 0)
+
+
+Errors = dict[str, Error]
 
 
 def parameters(row: Row, dtype: Any) -> tuple[float, ...]:
@@ -120,10 +139,15 @@ def parameters(row: Row, dtype: Any) -> tuple[float, ...]:
     return tuple(float(np.dtype(dtype).type(p)) for p in row.params)
 
 
+@functools.lru_cache(maxsize=4)
+def _ones(size: int, dtype: np.dtype) -> np.ndarray:
+    return np.ones(size, dtype)
+
+
 def call(name: str, x: np.ndarray, params: tuple[float, ...]) -> np.ndarray:
     """The map as a function of its first tensor, or of the one its gradient saves; the others are ones."""
     op = MAPS[name]
-    tensors = [np.ones_like(x)] * op["tensors"]
+    tensors = [_ones(x.size, x.dtype)] * op["tensors"]
     tensors[1 if op["grad"] else 0] = x
     y = _kernels.apply(_kernels.MAP_ID[name], (*tensors, *params), None, {})
     return y[0] if isinstance(y, tuple) else y
@@ -143,11 +167,11 @@ class using:  # noqa: N801
         _kernels.use_isa(self.before)
 
 
-def float32_patterns(stride: int, offset: int = 0) -> Iterator[np.ndarray]:
-    """Every stride-th of the 2^32 bit patterns."""
-    for first in range(offset, 1 << 32, stride * CHUNK):
-        last = min(first + stride * CHUNK, 1 << 32)
-        yield np.arange(first, last, stride, dtype=np.uint64).astype(np.uint32).view(np.float32)
+def float32_patterns(stride: int, first: int = 0, last: int = ALL) -> Iterator[np.ndarray]:
+    """Every stride-th bit pattern of those from first on."""
+    for begin in range(first, last, stride * CHUNK):
+        end = min(begin + stride * CHUNK, last)
+        yield np.arange(begin, end, stride, dtype=np.uint64).astype(np.uint32).view(np.float32)
 
 
 def cutoffs(dtype: Any) -> np.ndarray:
@@ -176,9 +200,8 @@ def neighbours(points: np.ndarray, reach: int) -> np.ndarray:
     return (bits[:, None] + np.arange(-reach, reach + 1, dtype=bits.dtype)).ravel().view(points.dtype)
 
 
-def float64_samples(count: int, seed: int = 0) -> Iterator[np.ndarray]:
-    """Neighbours of all cutoffs, then `count` numbers: a quarter over all bit patterns, the rest over 2^-40..2^10."""
-    yield neighbours(cutoffs(np.float64), 40)
+def float64_samples(count: int, seed: Any = 0) -> Iterator[np.ndarray]:
+    """Numbers at random: a quarter over all bit patterns, the rest over 2^-40..2^10."""
     rng = np.random.default_rng(seed)
     low, high = np.array([2.0**-40, 2.0**10]).view(np.uint64)
     for first in range(0, count, CHUNK):
@@ -188,49 +211,146 @@ def float64_samples(count: int, seed: int = 0) -> Iterator[np.ndarray]:
         yield x.view(np.float64)
 
 
-def _reference(name: str) -> Any:
-    return ctypes.cast(getattr(library(), f"ref_{name}"), ctypes.c_void_p)
+@functools.cache
+def recorded() -> dict[str, Any]:
+    """The passes that tests/ulp_table.py has made."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
 
 
-def _two(params: tuple[float, ...]) -> list[ctypes.c_double]:
-    return [ctypes.c_double(p) for p in (*params, 0.0, 0.0)[:2]]
+def known_worst(name: str, dtype: Any) -> np.ndarray:
+    """Where the errors of all ISAs were largest in the recorded pass."""
+    errors = recorded().get(np.dtype(dtype).name, {}).get(name, {"errors": {}})["errors"].values()
+    return np.array([float(e[key]) for e in errors for key in ("at", "crossing_at") if key in e], dtype)
 
 
-def compare(name: str, x: np.ndarray, y: np.ndarray, error: Error, exact: np.ndarray | None = None) -> None:
-    """Adds to `error` what y = name(x) is off by: from `exact` (float64), or from long double."""
-    row, found = ROWS[name], _Found()
-    tail = [ctypes.c_int64(x.size), ctypes.byref(_Crossing(*row.crossing, not row.signed_zero)), ctypes.byref(found)]
-    x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-    if exact is not None:
-        library().ulp_f32(_pointer(x), _pointer(y), _pointer(exact), *tail)
-    else:
-        function = library().ulp_f32_ref if x.dtype == np.float32 else library().ulp_f64_ref
-        function(_pointer(x), _pointer(y), _reference(name), *_two(parameters(row, x.dtype)), *tail)
-    error.add(found)
+class Measured:
+    """The errors of one map on several ISAs, the exact values being computed once for all."""
+
+    def __init__(self, name: str, dtype: Any, isas: list[str], by_kernel: bool = False, any_zero: bool = False) -> None:
+        self.name, self.dtype, self.by_kernel = name, np.dtype(dtype), by_kernel
+        self.errors: Errors = {isa: Error() for isa in isas}
+        self.worst: list[tuple[float, float]] = []  # of each chunk: error, where
+        self.params = parameters(ROWS[name], dtype)
+        reference = ctypes.cast(getattr(library(), f"ref_{name}"), ctypes.c_void_p)
+        self._reference = (reference, *(ctypes.c_double(p) for p in (*self.params, 0.0, 0.0)[:2]))
+        self._crossing = ctypes.byref(_Crossing(*ROWS[name].crossing[:3], any_zero or not ROWS[name].signed_zero))
+
+    def exact(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The exact values as a high part and, for float64, a low one in ULP."""
+        size = ctypes.c_int64(x.size)
+        if self.by_kernel:
+            with using(_kernels.available_isas()[-1]), np.errstate(invalid="ignore"):  # of signalling NaN
+                high = call(self.name, x.astype(np.float64), self.params)
+            step = ctypes.c_int64(CHECKED)
+            values = (_pointer(x), _pointer(high), size, step)
+            off = library().check_f32(*self._reference, *values, self._crossing)
+            if off > CHECK_BOUND:
+                raise RuntimeError(f"{self.name}: the float64 kernel is {off} ULP of float32 off")
+            return high, high
+        high = np.empty(x.size)
+        if self.dtype == np.float32:
+            library().exact_f32(*self._reference, _pointer(x), _pointer(high), size)
+            return high, high
+        low = np.empty(x.size)
+        library().exact_f64(*self._reference, _pointer(x), _pointer(high), _pointer(low), size, self._crossing)
+        return high, low
+
+    def add(self, x: np.ndarray) -> Measured:
+        high, low = self.exact(x)
+        before, found = None, _Found()
+        for isa, error in self.errors.items():
+            with using(isa):
+                y = call(self.name, x, self.params)
+            unlike = y.size if before is None else _unlike(y, before)
+            if unlike:  # else what was found for the ISA before holds
+                found = self.compare(x, y, high, low)
+            self.worst.append((max(found.max, found.crossing_max), found.at if found.max else found.crossing_at))
+            error.add(found)
+            error.unlike += unlike if before is not None else 0
+            before = y
+        return self
+
+    def compare(self, x: np.ndarray, y: np.ndarray, high: np.ndarray, low: np.ndarray) -> Any:
+        """What y = name(x) is off by."""
+        found = _Found()
+        compare = library().compare_f32 if self.dtype == np.float32 else library().compare_f64
+        arrays = (_pointer(np.ascontiguousarray(a)) for a in (x, y, high, low))
+        compare(*arrays, ctypes.c_int64(x.size), self._crossing, ctypes.byref(found))
+        return found
+
+    def search(self, rounds: int = 3, points: int = 32, seed: int = 0) -> Measured:
+        """Looks about the worst inputs of all chunks so far, at distances of 2^-8 of them down to their neighbours."""
+        rng = np.random.default_rng(seed)
+        for _ in range(rounds):
+            for width in range(8, 53, 6):
+                best = sorted(set(self.worst), reverse=True)[:points]
+                for _, at in best:
+                    spread = np.ldexp(rng.uniform(-1, 1, 2000), -width)
+                    self.add(np.concatenate([at * (1 + spread), neighbours(np.array([at]), 20)]))
+                self.worst = sorted(set(self.worst), reverse=True)[: 4 * points]
+        return self
+
+
+def _unlike(x: np.ndarray, y: np.ndarray) -> int:
+    """How many differ in their bits, all NaN being alike."""
+    integers = np.uint32 if x.dtype == np.float32 else np.uint64
+    differ = x.view(integers) != y.view(integers)
+    return int(np.count_nonzero(differ & ~(np.isnan(x) & np.isnan(y)))) if differ.any() else 0
 
 
 def measure(
     name: str, dtype: Any, isas: list[str], stride: int = 257, samples: int = 1 << 20, seed: int = 0
-) -> dict[str, Error]:
-    """Error of one map on each ISA: every stride-th float32 from `seed` on, or that many samples of float64."""
-    params, errors = parameters(ROWS[name], dtype), {isa: Error() for isa in isas}
-    if np.dtype(dtype) == np.float32:
-        inputs = itertools.chain(
-            [neighbours(cutoffs(dtype), 40)] * (stride > 1), float32_patterns(stride, seed % stride)
-        )
+) -> Errors:
+    """Error of one map on each ISA: every stride-th float32 from `seed` on, or that many samples of float64.
+
+    And near the cutoffs and the inputs known to be the worst.
+    """
+    points = np.concatenate([cutoffs(dtype), known_worst(name, dtype)])
+    single = np.dtype(dtype) == np.float32
+    measured = Measured(name, dtype, isas, by_kernel=single).add(neighbours(points, 40))
+    for x in float32_patterns(stride, seed % stride) if single else float64_samples(samples, seed):
+        measured.add(x)
+    return measured.errors
+
+
+# ---- all inputs, by several processes ------------------------------------------------------------------------------
+
+PARTS = 32
+
+
+def _start() -> None:
+    set_num_threads(1)
+
+
+def _part(name: str, dtype: str, isas: list[str], samples: int, part: int) -> tuple[Errors, list[tuple[float, float]]]:
+    measured = Measured(name, dtype, isas, by_kernel=dtype == "float32")
+    inputs: Iterable[np.ndarray]
+    if dtype == "float32":
+        inputs = float32_patterns(1, ALL * part // PARTS, ALL * (part + 1) // PARTS)
     else:
-        inputs = float64_samples(samples, seed)
-    best = _kernels.available_isas()[-1]
+        count = samples * (part + 1) // PARTS - samples * part // PARTS
+        inputs = itertools.chain(
+            [neighbours(cutoffs(dtype), 40)] * (part == 0), float64_samples(count, (7, part))
+        )
     for x in inputs:
-        exact = None
-        if x.dtype == np.float32:
-            with using(best), np.errstate(all="ignore"):
-                exact = call(name, x.astype(np.float64), params)
-        for isa in isas:
-            with using(isa):
-                y = call(name, x, params)
-            compare(name, x, y, errors[isa], exact)
-    return errors
+        measured.add(x)
+        measured.worst = sorted(set(measured.worst), reverse=True)[:64]
+    return measured.errors, measured.worst
+
+
+def measure_all(name: str, dtype: str, isas: list[str], samples: int = 10**8, jobs: int | None = None) -> Errors:
+    """All 2^32 float32 inputs; or samples of float64, the cutoffs' neighbours, and a search about the worst of them."""
+    whole = Measured(name, dtype, isas)
+    # spawn: a forked child would not run its own threads after the parent's
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs or os.cpu_count(), context, _start) as pool:
+        parts = [pool.submit(_part, name, dtype, isas, samples, part) for part in range(PARTS)]
+        for part in parts:
+            errors, worst = part.result()
+            whole.worst += worst
+            for isa in isas:
+                whole.errors[isa].add(errors[isa])
+    return whole.search().errors if dtype == "float64" else whole.errors
 
 
 def main() -> int:
@@ -240,25 +360,28 @@ def main() -> int:
     parser.add_argument("--dtype", choices=["float32", "float64"])
     parser.add_argument("--isa", choices=_kernels.available_isas())
     parser.add_argument("--stride", type=int, default=257)
-    parser.add_argument("--samples", type=int, default=1 << 20)
+    parser.add_argument("--samples", type=int)
     options = parser.parse_args()
-    if options.exhaustive:
-        options.stride, options.samples = 1, 10**8
     names = [n for n in MAPS if not options.names or any(part in n for part in options.names)]
     isas = [options.isa] if options.isa else _kernels.available_isas()
     bad = 0
     for name in names:
         for dtype in [options.dtype] if options.dtype else ["float64", "float32"]:
             start = time.perf_counter()
-            for isa, e in measure(name, dtype, isas, options.stride, options.samples).items():
+            if options.exhaustive:
+                errors = measure_all(name, dtype, isas, options.samples or 10**8)
+            else:
+                errors = measure(name, dtype, isas, options.stride, options.samples or 1 << 20)
+            for isa, e in errors.items():
                 bound = ROWS[name].bounds.of(dtype, isa)
-                over = e.max > bound or e.wrong or e.crossing_max > CROSSING_BOUND
+                over = e.max > bound or e.wrong or e.crossing_max > ROWS[name].crossing.bound
                 bad += bool(over)
                 at = np.dtype(dtype).type(e.at)
                 print(
                     f"{name:18} {dtype} {isa:8} max {e.max:7.3f} at {at!s:>14} mean {e.mean:.3f} of {e.count:.2e} "
                     f"bound {bound}"
-                    + (f" crossing {e.crossing_max:.2f}" if e.crossing_max else "")
+                    + (f" crossing {e.crossing_max:.3f}" if e.crossing_max else "")
+                    + (f" {e.unlike} unlike" if e.unlike else "")
                     + (f"  WRONG {e.wrong}, {e.wrong_at!r}" if e.wrong else "")
                     + ("  EXCEEDED" if over else ""),
                     flush=True,
