@@ -84,9 +84,7 @@ def negative_log_likelihood(
     log_probs: Array, labels: Array, weight: Array | None = None, reduction: str = "mean",
     ignore_index: int | None = None,
 ) -> Array:
-    return fastact.nll_loss(
-        log_probs, labels, axis=1, weight=weight, ignore_index=ignore_index, reduction=reduction
-    )
+    return fastact.nll_loss(log_probs, labels, axis=1, weight=weight, ignore_index=ignore_index, reduction=reduction)
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {
