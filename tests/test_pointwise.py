@@ -259,6 +259,18 @@ def test_pos_weight_broadcasts() -> None:
         np.testing.assert_allclose(total, loss.sum(), rtol=1e-13)
 
 
+@pytest.mark.parametrize("classes", [3, 7, 2049])
+def test_pos_weight_of_many_rows(classes: int, dtype: np.dtype) -> None:
+    """The blocks of a long array begin anywhere in the weights."""
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(20_000 // classes, classes)).astype(dtype), 1.0
+    weight = (1 + rng.random(classes)).astype(dtype)
+    loss = fastact.binary_cross_entropy_with_logits(x, t, pos_weight=weight, reduction="none")
+    np.testing.assert_allclose(loss, weight * np.logaddexp(0, -x.astype(float)), rtol=4 * np.finfo(dtype).eps)
+    total = fastact.binary_cross_entropy_with_logits(x, t, pos_weight=weight, reduction="sum")
+    np.testing.assert_allclose(total, loss.sum(dtype=float), rtol=4 * np.finfo(dtype).eps)
+
+
 def test_focal_without_focus_is_cross_entropy() -> None:
     x, t = np.random.default_rng(1).normal(0, 3, (2, 500))
     t = (t > 0).astype(float)

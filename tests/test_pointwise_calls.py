@@ -125,10 +125,15 @@ def test_grad_out(name: str, reduction: str, dtype: np.dtype) -> None:
             assert got[1] is out
             assert_same_bits(got[0], loss, which)
             assert_same_bits(out.astype(dtype), grad, which)
-        room = np.concatenate([pred.ravel(), np.zeros(5, dtype)])
-        shifted = room[5:].reshape(30, 9)
-        got = case.with_grad(room[:270].reshape(30, 9), target, reduction=reduction, grad_out=shifted, **options)
-        assert_same_bits(shifted, grad)
+        for which in ("pred", "target"):
+            for shift in (-5, -1, 1, 5, 40):
+                room = np.zeros(350, dtype)
+                moved, out = room[40:310].reshape(30, 9), room[40 + shift : 310 + shift].reshape(30, 9)
+                moved[...] = pred if which == "pred" else target
+                operands = (moved, target) if which == "pred" else (pred, moved)
+                got = case.with_grad(*operands, reduction=reduction, grad_out=out, **options)
+                assert_same_bits(got[0], loss, f"{which} {shift}")
+                assert_same_bits(out, grad, f"{which} {shift}")
         heavy = weight.copy()
         if options:
             case.with_grad(pred, target, reduction=reduction, sample_weight=heavy, grad_out=heavy)

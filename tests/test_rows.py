@@ -228,3 +228,22 @@ def test_read_only_out_is_refused_and_untouched() -> None:
     with pytest.raises(ValueError, match="softmax: out is read-only"):
         fastact.softmax(np.ones(3), out=out)
     assert (out == 7).all()
+
+
+@pytest.mark.parametrize("cols", [10, 300])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmax_grad", "log_softmax_grad"])
+def test_out_that_overlaps_an_input(name: str, cols: int, dtype: np.dtype) -> None:
+    """Shifted over one of the inputs, so that a kernel would read what it has written."""
+    function, size = getattr(fastact, name), 12 * cols
+    rng = np.random.default_rng(0)
+    given = [rng.random((12, cols)).astype(dtype) for _ in range(2 if name.endswith("grad") else 1)]
+    expected = function(*given)
+    for k in range(len(given)):
+        for shift in (-cols, -1, 1, 3, cols):
+            room = np.zeros(size + 2 * cols, dtype)
+            moved = room[cols : cols + size].reshape(12, cols)
+            out = room[cols + shift : cols + shift + size].reshape(12, cols)
+            moved[...] = given[k]
+            operands = [moved if j == k else t for j, t in enumerate(given)]
+            assert function(*operands, out=out) is out
+            assert np.array_equal(out, expected), (k, shift)
