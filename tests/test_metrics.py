@@ -254,7 +254,7 @@ def test_median_is_numpys(n: int, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("n", [5, MANY])
-@pytest.mark.parametrize("position", [0, 0.5, 1])
+@pytest.mark.parametrize("position", [0, 0.37, 0.5, 1])
 def test_median_of_a_nan(n: int, position: float) -> None:
     true, pred = data(n)
     for value in (np.nan, -np.nan):

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,23 @@ def test_the_extension_is_small() -> None:
     """All instruction sets together; the wheel is to stay under 3 MB."""
     library = Path(_kernels.__file__)
     assert library.stat().st_size < 8_000_000
+
+
+def test_what_others_need_is_in_the_wheel() -> None:
+    """By the patterns of pyproject.toml: all headers of the C interface, the types and the Cython declarations."""
+    project = ROOT / "pyproject.toml"
+    if not project.exists():
+        pytest.skip("not a source tree")
+    setuptools = tomllib.loads(project.read_text())["tool"]["setuptools"]
+    folders = {package: Path(package.replace(".", "/")) for package in setuptools["packages"]}
+    folders |= {package: Path(path) for package, path in setuptools["package-dir"].items()}
+    packed = {
+        path.relative_to(ROOT).as_posix() for package, patterns in setuptools["package-data"].items()
+        for pattern in patterns for path in (ROOT / folders[package]).glob(pattern)
+    }
+    here = ROOT / "fastact"
+    needed = [*(ROOT / "include/fastact").iterdir(), *here.glob("*.pyi"), *here.glob("*.pxd"), here / "py.typed"]
+    assert {path.relative_to(ROOT).as_posix() for path in needed} == packed
 
 
 def test_sources_for_a_build_are_in_the_manifest() -> None:
