@@ -8,6 +8,7 @@ data, these give NaN or inf. Weights are finite and >= 0.
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -406,6 +407,10 @@ def log_loss(
         raise ValueError(
             f"{name}: y_proba has shape {p.shape}, y_true {true.shape}, expected (n, classes) and (n,), n >= 1"
         )
+    if sample_weight is None and _numbers_columns(true, labels, p):
+        plain = _kernels.class_plain(_kernels.ROWS_ID["log_loss"], p, true, -1, None, False, False)
+        if plain is not None and plain[2] < 0 and not math.isnan(plain[0]):     # else it is found out below why
+            return float(plain[0] / len(p) if normalize else plain[0])
     if not (p.min() >= 0 and p.max() <= 1):
         raise ValueError(f"{name}: y_proba goes from {p.min()} to {p.max()}, expected probabilities from 0 to 1")
     weight = None
@@ -426,6 +431,16 @@ def log_loss(
     return total / count
 
 
+def _numbers_columns(true: NDArray[Any], labels: ArrayLike | None, p: NDArray[Any]) -> bool:
+    """Whether the labels are the numbers of p's columns; without `labels`, as far as the first ones of y_true tell."""
+    known = true[: 64 * p.shape[-1]] if labels is None else np.asarray(labels)
+    if p.ndim != 2 or p.shape[1] < 2 or true.dtype.kind not in "iu" or known.dtype.kind not in "iu" or known.ndim != 1:
+        return False
+    known = known.astype(np.int64, copy=False)
+    within = known.size and known.min() == 0 and known.max() == p.shape[1] - 1
+    return bool(within and np.bincount(known, minlength=p.shape[1]).all())
+
+
 def _class_losses(name: str, true: NDArray[Any], labels: ArrayLike | None, p: NDArray[Any], eps: Any) -> Any:
     """-log of the clipped probability of each sample's class, in float64."""
     if true.ndim == 2 and true.shape[1] > 1:
@@ -442,4 +457,4 @@ def _class_losses(name: str, true: NDArray[Any], labels: ArrayLike | None, p: ND
     index = np.minimum(np.searchsorted(classes, true), len(classes) - 1)
     if (classes[index] != true).any():
         raise ValueError(f"{name}: y_true has labels {np.setdiff1d(true, classes)} that are not among labels {classes}")
-    return np.negative(np.log(np.clip(p[np.arange(len(p)), index], eps, 1 - eps)), dtype=np.float64)
+    return -np.log(np.clip(p[np.arange(len(p)), index], eps, 1 - eps).astype(np.float64))

@@ -215,6 +215,43 @@ def test_log_loss_refuses() -> None:
         metrics.log_loss(["a", "b"], p)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "classes"), [(1, 2), (16, 2), (37, 3), (1000, 10), (17, 32), (17, 33), (300, 1000)])
+def test_log_loss_of_column_numbers(n: int, classes: int, dtype: type) -> None:
+    """Labels 0, 1, .. take one pass of a kernel; whatever is wrong with any row is still found."""
+    rng = np.random.default_rng(n)
+    p = rng.random((n, classes)) ** 4 + 1e-3
+    p = (p / p.sum(axis=1, keepdims=True)).astype(dtype)
+    true, names = rng.integers(0, classes, n), np.arange(classes)
+    p[0], true[0] = np.eye(classes)[0], 1                           # certain and wrong: clipped
+    for labels in (names, names[::-1]) if n < 10 * classes else (names, None):
+        for kind in (np.int64, np.int32, np.uint16):
+            got = metrics.log_loss(true.astype(kind), p, labels=labels)
+            eps = np.finfo(dtype).eps
+            at = np.clip(p[np.arange(n), true], eps, 1 - eps).astype(np.float64)
+            assert got == pytest.approx(-np.log(at).mean(), rel=1e-14)
+    first = metrics.log_loss(true, p, labels=names)
+    assert metrics.log_loss(true, p, labels=names + 0.0) == pytest.approx(first, rel=1e-14)
+    for threads in (1, 2, 3):
+        with fastact.threads(threads):
+            assert metrics.log_loss(true, p, labels=names) == first
+    for row in {0, n // 2, n - 1}:
+        for value in (-0.5, 1.5, np.nan, np.inf):
+            wrong = p.copy()
+            wrong[row, classes // 2] = value
+            with pytest.raises(ValueError, match=r"^log_loss: y_proba goes from"):
+                metrics.log_loss(true, wrong, labels=names)
+        wrong = p.copy()
+        wrong[row] *= dtype(0.99)
+        with pytest.warns(UserWarning, match="do not sum to 1"):
+            metrics.log_loss(true, wrong, labels=names)
+        for label in (-1, classes):
+            bad = true.copy()
+            bad[row] = label
+            with pytest.raises(ValueError, match=r"^log_loss: y_true has labels"):
+                metrics.log_loss(bad, p, labels=names)
+
+
 @each_averaged
 def test_nan_and_infinities_come_through(name: str) -> None:
     true, pred = data(50)

@@ -139,6 +139,18 @@ static inline size_t F(label_at)(const fa_xent_job *job, const fa_group *g, cons
     return g->at + r * g->apart + (size_t)s->label[r] * job->inner;
 }
 
+/* The elements of the labels of a group. */
+FA_INLINE void F(read_at_labels)(const fa_xent_job *job, const fa_group *g, const F(samples) *s, REAL *v)
+{
+    const REAL *x = (const REAL *)job->x + g->at;
+    const size_t apart = g->apart, inner = job->inner, count = g->count;
+    LANE(LANES) v[j] = C(0.0);
+    if (count == LANES)
+        for (size_t r = 0; r < LANES; r++) v[r] = x[r * apart + (size_t)s->label[r] * inner];
+    else
+        for (size_t r = 0; r < count; r++) v[r] = x[r * apart + (size_t)s->label[r] * inner];
+}
+
 /* The losses of a group's samples, LANES numbers, 0 where there is no sample: returns their sum, stores each where it is wanted. */
 FA_INLINE double F(store_losses)(const fa_xent_job *job, const fa_group *g, const double *loss)
 {

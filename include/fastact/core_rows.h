@@ -7,5 +7,6 @@
 #include "fastact/class_columns.h"
 #include "fastact/xent.h"
 #include "fastact/nll.h"
+#include "fastact/log_loss.h"
 #include "fastact/distill.h"
 #include "fastact/linear.h"

@@ -177,7 +177,8 @@ FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n, const REAL *
         LANE(SPAN) acc[j] = C(0.0);
         size_t i = block;
         for (; i + SPAN <= end; i += SPAN) {
-            for (size_t j = 0; j < SPAN; j += LANES) __builtin_prefetch(result + i + j, 1, 2);
+            if (result)
+                for (size_t j = 0; j < SPAN; j += LANES) __builtin_prefetch(result + i + j, 1, 2);
             LANE(SPAN) acc[j] = b ? FMA(a[i + j], b[i + j], acc[j]) : acc[j] + a[i + j];
         }
         if (i < end) {

@@ -161,20 +161,14 @@ FA_INLINE void F(cross_entropy_panel)(REAL *p, const REAL *a, size_t n, size_t w
 /* (x - max)/T of the labels of a group. */
 FA_INLINE void F(label_logits)(const fa_xent_job *job, const fa_group *g, F(samples) *s, const REAL *m, const int general)
 {
-    const REAL *x = (const REAL *)job->x + g->at;
-    const size_t apart = g->apart, inner = job->inner, count = g->count;
     REAL logit[LANES];
-    LANE(LANES) logit[j] = C(0.0);
-    if (count == LANES)
-        for (size_t r = 0; r < LANES; r++) logit[r] = x[r * apart + (size_t)s->label[r] * inner];
-    else
-        for (size_t r = 0; r < count; r++) logit[r] = x[r * apart + (size_t)s->label[r] * inner];
+    F(read_at_labels)(job, g, s, logit);
     LANE(LANES) {
         const double d = (double)logit[j] - (double)m[j];
         s->d[j] = general ? d / job->temperature : d;
     }
     if (general && job->where)
-        for (size_t r = 0; r < count; r++)
+        for (size_t r = 0; r < g->count; r++)
             if (!job->where[F(label_at)(job, g, s, r)]) s->d[r] = -(double)REAL_INF;
 }
 
