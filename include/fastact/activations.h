@@ -56,13 +56,13 @@ static inline REAL F(selu_d)(REAL x)
     return x > C(0.0) ? K(0x1.0cfabep0f, 0x1.0cfabd6a91132p0) : F(exp_times)(x, C(-0.0), K(0x1.c212ccp0f, 0x1.c212cc640f031p0));
 }
 
-/* 1/(1 + e^-x) = b/(b + s a), e^-x = s a/b: 1.5 times as fast as sigmoid_of, for derivatives. Max error 2.9 ULP. */
+/* 1/(1 + e^x) = b/(b + s a), e^x = s a/b: 1.5 times as fast as sigmoid_of, for derivatives. Max error 2.4 ULP. */
 static inline REAL F(sigmoid_ratio)(REAL x)
 {
     const REAL c = K(0x1p-24f, 0x1p-53), shift = K(-24, -53);
-    const REAL bounded = -F(at_most)(F(at_least)(x, LIMIT(sigmoid_lo)), LIMIT(sigmoid_hi)), z = F(exponent_of)(bounded, shift);
-    const REAL u = F(half_remainder_of)(bounded, z, shift), k = F(u_coth_u)(u * u), b = (k - u) * c;
-    return b / FMA(F(exp2_of)(z), k + u, b);
+    const REAL bounded = F(at_most)(F(at_least)(x, -LIMIT(sigmoid_hi)), -LIMIT(sigmoid_lo)), z = F(exponent_of)(bounded, shift);
+    const REAL r = F(remainder_of)(bounded, z, shift), k = F(u_coth_u)(r * r, 1), b = (k - r) * c;
+    return b / FMA(F(exp2_of)(z), k + r, b);
 }
 static inline REAL F(sigmoid)(REAL x) { return F(sigmoid_of)(x, C(0.0)); }
 static inline REAL F(sigmoid_d)(REAL y) { return y * (C(1.0) - y); }
@@ -79,7 +79,7 @@ static inline REAL F(log_sigmoid)(REAL x)
     const REAL U = F(exp_shifted)(-F(at_most)(F(abs)(x), LIMIT(log_sigmoid_hi)), C(-0.0), up);
     return FMA(-F(log1p_unit)(U, U * c), c, F(at_most)(x, LIMIT(zero)));
 }
-static inline REAL F(log_sigmoid_d)(REAL x) { return F(sigmoid_ratio)(-x); }
+static inline REAL F(log_sigmoid_d)(REAL x) { return F(sigmoid_ratio)(x); }
 
 /* relu6(x + 3)/6: 1/6 as a factor is 0.04 ULP off. */
 static inline REAL F(hard_sigmoid)(REAL x) { return F(relu6)(x + C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3); }

@@ -45,13 +45,6 @@ static inline REAL F(remainder_of)(REAL x, REAL z, REAL shift)
     return FMA(-n, F(ln2_lo), FMA(-n, F(ln2_hi), x));
 }
 
-/* u = r/2, of 2u = r: what u_coth_u takes. */
-static inline REAL F(half_remainder_of)(REAL x, REAL z, REAL shift)
-{
-    const REAL n = z - (MAGIC + BIAS + shift);
-    return FMA(-n, C(0.5) * F(ln2_lo), FMA(-n, C(0.5) * F(ln2_hi), C(0.5) * x));
-}
-
 /* The same where k stays small: float32 with FMA takes ln 2 as 0x1.62e43p-1, which costs k 2^-29. */
 static inline REAL F(remainder_near)(REAL x, REAL z, REAL shift)
 {
@@ -285,15 +278,18 @@ static inline REAL F(tanh_of)(REAL x)
     return F(signed_as)(FMA(t, up, down) / FMA(t, down, up), x);
 }
 
-/* c(u^2) = u coth u on |u| <= ln2/4: e^(2u) = (c + u)/(c - u). Half the operations of expm1_of where a division follows anyway,
- * for three roundings instead of one. Error of e^(2u) 2^-30.8 | 2^-62.3. */
-static inline REAL F(u_coth_u)(REAL u2)
+/* u coth u = c(u^2) on |u| <= ln2/4: e^(2u) = (c + u)/(c - u). Half the operations of expm1_of where a division follows anyway,
+ * for three roundings instead of one. Error of e^(2u) 2^-30.8 | 2^-62.3. In v = 2^k u it returns 2^k c (k a constant). */
+static inline REAL F(u_coth_u)(REAL v2, const int k)
 {
+    const REAL up = C(1.0) * (REAL)(1 << k), down = C(1.0) / up, down3 = down * down * down;
 #if FA_BITS == 32
-    return FMA(FMA(-0x1.6a8cp-6f, u2, 0x1.555514p-2f), u2, 0x1p0f);
+    return FMA(FMA(-0x1.6a8cp-6f * down3, v2, 0x1.555514p-2f * down), v2, up);
 #else
-    const REAL u4 = u2 * u2, a = FMA(0x1.555555555552dp-2, u2, 0x1p0), b = FMA(0x1.1566aac03e9e2p-9, u2, -0x1.6c16c16bd9e42p-6);
-    return FMA(FMA(FMA(0x1.6348bae5a3ff5p-16, u2, -0x1.bbd3aa1c1e1c4p-13), u4, b), u4, a);
+    const REAL down5 = down3 * down * down, down7 = down5 * down * down, down9 = down7 * down * down;
+    const REAL v4 = v2 * v2, a = FMA(0x1.555555555552dp-2 * down, v2, up);
+    const REAL b = FMA(0x1.1566aac03e9e2p-9 * down5, v2, -0x1.6c16c16bd9e42p-6 * down3);
+    return FMA(FMA(FMA(0x1.6348bae5a3ff5p-16 * down9, v2, -0x1.bbd3aa1c1e1c4p-13 * down7), v4, b), v4, a);
 #endif
 }
 
