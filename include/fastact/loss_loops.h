@@ -164,6 +164,12 @@ static const char *F(loss_fetch)(const fa_operand *a, size_t column, size_t star
     const char *data = a->data + (ptrdiff_t)column * a->column_step;
     size_t at = a->period ? start % a->period : start;
     if (a->step == sizeof(REAL) && (!a->period || at + count <= a->period)) return data + at * sizeof(REAL);
+    if (a->period == 1 || a->step == 0) {           /* vectorised: pos_weight, mostly, of every block */
+        REAL value;
+        memcpy(&value, data, sizeof value);
+        for (size_t i = 0; i < count; i++) buffer[i] = value;
+        return (const char *)buffer;
+    }
     for (size_t i = 0; i < count; i++) {
         memcpy(&buffer[i], data + (ptrdiff_t)at * a->step, sizeof(REAL));
         at = a->period && at + 1 == a->period ? 0 : at + 1;
