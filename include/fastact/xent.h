@@ -158,16 +158,21 @@ FA_INLINE void F(cross_entropy_panel)(REAL *p, const REAL *a, size_t n, size_t w
         }
 }
 
-/* (x - max)/T of the labels of a group. */
-FA_INLINE void F(label_logits)(const fa_xent_job *job, const fa_group *g, F(samples) *s, const REAL *m, const int general)
+/* (x - max)/T of the labels of a group. Read from the panel p, if it has all classes: classes a power of two apart have left
+ * the caches by now. */
+FA_INLINE void F(label_logits)(const fa_xent_job *job, const fa_group *g, F(samples) *s, const REAL *p, size_t width, const REAL *m,
+                               const int general)
 {
     REAL logit[LANES];
-    F(read_at_labels)(job, g, s, logit);
+    if (p)
+        for (size_t r = 0; r < LANES; r++) logit[r] = p[(size_t)s->label[r] * width + r];
+    else
+        F(read_at_labels)(job, g, s, logit);
     LANE(LANES) {
         const double d = (double)logit[j] - (double)m[j];
         s->d[j] = general ? d / job->temperature : d;
     }
-    if (general && job->where)
+    if (general && job->where && !p)
         for (size_t r = 0; r < g->count; r++)
             if (!job->where[F(label_at)(job, g, s, r)]) s->d[r] = -(double)REAL_INF;
 }
@@ -227,7 +232,7 @@ FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin,
                     F(panel_max)(l->p, count, l->b.width, &l->sums);
                 }
                 if (job->labels)
-                    F(label_logits)(job, &l->g, &l->s, l->sums.m, general);
+                    F(label_logits)(job, &l->g, &l->s, whole ? l->p : NULL, l->b.width, l->sums.m, general);
             }
             if (dense)
                 for (F(lot) *l = lots; l < lots + count_lots; l++) {
