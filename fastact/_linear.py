@@ -119,7 +119,7 @@ class LinearLoss:
         if options.sample_weight is not None:
             self.sample_weight = check_weight(name, "sample_weight", options.sample_weight, (self.n,), compute)
             self.sample_weight = np.ascontiguousarray(self.sample_weight)
-        self.elements = max(check_block_bytes(name, options.block_bytes) // compute.itemsize, 1)
+        self.elements = max(check_positive(name, "block_bytes", options.block_bytes) // compute.itemsize, 1)
         self.knots: Array | None = None
         if options.margin is not None:
             self.knots = knots(name, options.margin[0])
@@ -375,25 +375,20 @@ def as_rows(a: Array, contiguous: bool) -> Array:
     return a if a.flags.c_contiguous or (a.flags.f_contiguous and not contiguous) else np.ascontiguousarray(a)
 
 
-def check_block_bytes(name: str, block_bytes: Any) -> int:
-    """`block_bytes` as an int above 0."""
+def check_positive(name: str, argument: str, value: Any) -> int:
+    """`value` as an int above 0."""
     try:
-        size = operator.index(block_bytes)
+        count = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name}: block_bytes is {block_bytes!r}, expected an int") from None
-    if size < 1:
-        raise ValueError(f"{name}: block_bytes is {size}, expected an int >= 1")
-    return size
+        raise TypeError(f"{name}: {argument} is {value!r}, expected an int") from None
+    if count < 1:
+        raise ValueError(f"{name}: {argument} is {count}, expected an int >= 1")
+    return count
 
 
 def knots(name: str, margin: Any) -> Array:
     """cos(k pi/margin) for k from 1 to margin - 1: where psi changes from one piece to the next."""
-    try:
-        m = operator.index(margin)
-    except TypeError:
-        raise TypeError(f"{name}: margin is {margin!r}, expected an int") from None
-    if m < 1:
-        raise ValueError(f"{name}: margin is {m}, expected an int >= 1")
+    m = check_positive(name, "margin", margin)
     places: Array = np.cos(np.arange(1, m) * (np.pi / m))
     return places
 

@@ -97,6 +97,13 @@ FA_INLINE void F(panel_dot)(const REAL *a, const REAL *b, size_t n, size_t width
 
 /* ---- a block in memory ---- */
 
+/* How many of n classes the scratch holds at a time. */
+FA_INLINE size_t F(columns_part)(const fa_columns *b, size_t n)
+{
+    const size_t most = COLUMNS_CAPACITY / b->width;
+    return n < most ? n : most;
+}
+
 /* Where the block's element of class c and column 0 lies in a tensor whose outer index steps by `stride`. */
 FA_INLINE ptrdiff_t F(columns_at)(const fa_columns *b, ptrdiff_t stride, size_t c)
 {

@@ -180,7 +180,7 @@ FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdi
     REAL x[COLUMNS_CAPACITY] __attribute__((aligned(64))), y[COLUMNS_CAPACITY] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
-        const size_t most = COLUMNS_CAPACITY / b.width, part = n < most ? n : most;
+        const size_t part = F(columns_part)(&b, n);
         const int whole = part == n;
         double total = 0.0;
         if (whole)

@@ -70,7 +70,6 @@
 static inline UINT F(bits)(REAL x) { UINT u; memcpy(&u, &x, sizeof u); return u; }
 static inline REAL F(from_bits)(UINT u) { REAL x; memcpy(&x, &u, sizeof x); return x; }
 static inline REAL F(abs)(REAL x) { return K(__builtin_fabsf, __builtin_fabs)(x); }
-static inline REAL F(copysign)(REAL x, REAL s) { return K(__builtin_copysignf, __builtin_copysign)(x, s); }
 static inline REAL F(sqrt)(REAL x) { return K(__builtin_sqrtf, __builtin_sqrt)(x); }
 /* Bound first: a NaN in x survives, and each is one instruction. */
 static inline REAL F(at_least)(REAL x, REAL lo) { return lo > x ? lo : x; }

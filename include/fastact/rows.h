@@ -60,7 +60,7 @@ FA_INLINE REAL F(exp_row)(REAL d, REAL low)
 {
 #if FA_BITS == 32 && FA_HAS_FMA
     const REAL bounded = F(at_least)(d, LIMIT(exp_normal_lo)), z = F(exponent_of)(bounded, C(0.0)), s = F(exp2_of)(z);
-    const REAL r = FMA(-(z - (MAGIC + BIAS)), 0x1.62e43p-1f, bounded) + low;
+    const REAL r = F(remainder_near)(bounded, z, C(0.0)) + low;
     REAL p = FMA(0x1.6a5624p-10f, r, 0x1.12397cp-7f);           /* the coefficients of exp_q */
     p = FMA(FMA(FMA(FMA(p, r, 0x1.5558a8p-5f), r, 0x1.555492p-3f), r, 0x1.fffffcp-2f), r, 1.0f);
     const REAL e = FMA(p, r * s, s);

@@ -98,7 +98,7 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
         b.stream = job->stream;
-        const size_t most = COLUMNS_CAPACITY / b.width, part = n < most ? n : most;
+        const size_t part = F(columns_part)(&b, n);
         if (part == n)
             F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, 0, n);
         for (size_t k = 0; k < b.width; k += LANES) {       /* one panel if there is more than one part */
@@ -234,7 +234,7 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
         b.stream = job->stream;
-        const size_t most = COLUMNS_CAPACITY / b.width, part = n < most ? n : most;
+        const size_t part = F(columns_part)(&b, n);
         if (part == n) {
             F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, 0, n);
             F(columns_in)(dy, job->dy, job->dy_stride, NULL, 0, &b, 0, n);

@@ -207,14 +207,14 @@ FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin,
             if (b[0].width != LANES || b[units].width != LANES || (size_t)(units + 1) * n * LANES > COLUMNS_CAPACITY)
                 break;
         }
-        whole = n * b[0].width <= COLUMNS_CAPACITY;
+        part = F(columns_part)(&b[0], n);
+        whole = part == n;
         for (ptrdiff_t u = 0; u < units; u++) {
             const size_t at = (size_t)u * n * LANES;
             job->partial[unit + u] = 0.0;
             if (whole)
                 F(classes_in)(job, &b[u], 0, n, p + at, dense ? a + at : NULL, dense ? kept + at : NULL, general);
         }
-        part = whole ? n : COLUMNS_CAPACITY / b[0].width;
         groups = units > 1 ? (size_t)units : b[0].width / LANES;
         for (size_t first = 0; first < groups; first += LOTS) {
             const size_t count_lots = groups - first < LOTS ? groups - first : LOTS;
