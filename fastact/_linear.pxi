@@ -8,7 +8,7 @@ cdef extern from "_runtime.h" nogil:
     size_t fa_linear_units(size_t samples, size_t itemsize)
     enum: FA_ROWS_cross_entropy, FA_ROWS_cross_entropy_with_grad
     enum: FA_ROWS_linear_before, FA_ROWS_linear_after, FA_ROWS_linear_forward, FA_ROWS_linear_finish
-    enum: FA_ROWS_linear_gradient, FA_ROWS_large_margin
+    enum: FA_ROWS_linear_gradient, FA_ROWS_large_margin, FA_ROWS_add_multiples
     ctypedef struct fa_linear_state:
         pass
     ctypedef struct fa_linear_job:
@@ -18,18 +18,17 @@ cdef extern from "_runtime.h" nogil:
         const void *bias
         double *dbias
         fa_linear_state *state
-        const void *label_logit
-        const double *label_slope
-        double *label_grad
+        void *label_logit
+        double *by_w
+        double *by_x
+        double *by_own
+        double *own
         const void *features_of
         const void *class_of
         size_t features, margin
         double lambda_ "lambda"
         const double *knots
-        void *to_logit
-        double *by_w
-        double *by_x
-        double *by_own
+        const double *factors
 
 LINEAR_STATE = sizeof(fa_linear_state) // sizeof(double)
 
@@ -72,10 +71,10 @@ cdef void next_samples(fa_linear_job *job, Py_ssize_t rows, Py_ssize_t itemsize)
     job.z = <char *>job.z + rows * job.classes * itemsize
     job.state += rows
     if job.label_logit != NULL:
-        job.label_logit = <const char *>job.label_logit + rows * itemsize
-    if job.label_grad != NULL:
-        job.label_grad += rows
-        job.label_slope += rows
+        job.label_logit = <char *>job.label_logit + rows * itemsize
+        job.by_w += rows
+        job.by_x += rows
+        job.by_own += rows
 
 
 def label_weights(cnp.ndarray labels, size_t classes, weight, sample_weight, ignore, bint single):
@@ -140,8 +139,9 @@ def linear_block(int kernel, tuple shape, z, Py_ssize_t first, samples, bias, db
 
     z: the block (None for linear_finish); samples: labels, target, class weights, sample weights, losses (each an array
     or None), ignore, smoothing, scale of the gradient; bias, dbias: of the block's classes, or None; state: of the
-    samples, for blocks of some classes; margin: None, or logit, slope and gradient (or None) of each label. The arrays
-    are checked: contiguous (labels: one stride), aligned, native, of one dtype (dbias, state, slope, gradient float64).
+    samples, for blocks of some classes; margin: None, or what large_margin fills and, for each class, what linear_after
+    adds up (or None). The arrays are checked: contiguous (labels: one stride), aligned, native, of one dtype (dbias,
+    state, the margin's but the logits float64).
     """
     cdef fa_linear_job job
     cdef int dtype
@@ -157,19 +157,27 @@ def linear_block(int kernel, tuple shape, z, Py_ssize_t first, samples, bias, db
     job.dbias = <double *>data_or_null(dbias)
     job.state = <fa_linear_state *>data_or_null(state)
     if margin is not None:
-        job.label_logit = data_or_null(margin[0])
-        job.label_slope = <const double *>data_or_null(margin[1])
-        job.label_grad = <double *>data_or_null(margin[2])
+        set_margin(&job, margin[0], margin[1])
+        job.own = <double *>data_or_null(margin[2])
     before = kernel != FA_ROWS_linear_finish and (job.bias != NULL or job.label_logit != NULL)
     after = (kernel in (FA_ROWS_cross_entropy_with_grad, FA_ROWS_linear_gradient)
-             and (job.dbias != NULL or job.label_grad != NULL))
+             and (job.dbias != NULL or job.own != NULL))
     with nogil:
         total = linear_run(&job, kernel, dtype, before, after)
     return total
 
 
+cdef void set_margin(fa_linear_job *job, logit, factors) except *:
+    """The label's logit and the factors of its derivatives, an array of shape (3, samples)."""
+    cdef Py_ssize_t samples = cnp.PyArray_SIZE(<cnp.ndarray?>logit)
+    job.label_logit = <void *>data_or_null(logit)
+    job.by_w = <double *>data_or_null(factors)
+    job.by_x = job.by_w + samples
+    job.by_own = job.by_x + samples
+
+
 def large_margin(cnp.ndarray x, cnp.ndarray linear_weight, cnp.ndarray labels, ignore, double lambda_,
-                 cnp.ndarray knots, cnp.ndarray logit, cnp.ndarray by_w, cnp.ndarray by_x, cnp.ndarray by_own):
+                 cnp.ndarray knots, cnp.ndarray logit, cnp.ndarray factors):
     """Fills, for each sample that counts, the logit of its label and the factors of its derivatives (linear.h)."""
     cdef fa_linear_job job
     cdef int dtype = FA_F64 if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else FA_F32
@@ -179,9 +187,21 @@ def large_margin(cnp.ndarray x, cnp.ndarray linear_weight, cnp.ndarray labels, i
     job.of.cols = cnp.PyArray_DIM(linear_weight, 0)
     job.features_of, job.class_of = cnp.PyArray_DATA(x), cnp.PyArray_DATA(linear_weight)
     job.margin, job.lambda_, job.knots = cnp.PyArray_SIZE(knots) + 1, lambda_, <const double *>cnp.PyArray_DATA(knots)
-    job.to_logit = cnp.PyArray_DATA(logit)
-    job.by_w, job.by_x = <double *>cnp.PyArray_DATA(by_w), <double *>cnp.PyArray_DATA(by_x)
-    job.by_own = <double *>cnp.PyArray_DATA(by_own)
+    set_margin(&job, logit, factors)
     units = fa_linear_units(job.of.outer, cnp.PyArray_ITEMSIZE(x))
     with nogil:
         run(table.rows.run[FA_ROWS_large_margin][dtype], &job, units, 1)
+
+
+def add_multiples(cnp.ndarray factors, cnp.ndarray rows, cnp.ndarray out):
+    """Adds factors[:, None] * rows to `out`: contiguous, of one dtype; factors of float64, from the first row on."""
+    cdef fa_linear_job job
+    cdef int dtype = FA_F64 if cnp.PyArray_TYPE(out) == cnp.NPY_DOUBLE else FA_F32
+    cdef Py_ssize_t units
+    memset(&job, 0, sizeof(job))
+    job.of.outer, job.features = cnp.PyArray_DIM(out, 0), cnp.PyArray_DIM(out, 1)
+    job.factors, job.features_of = <const double *>cnp.PyArray_DATA(factors), cnp.PyArray_DATA(rows)
+    job.z = cnp.PyArray_DATA(out)
+    units = fa_linear_units(job.of.outer, cnp.PyArray_ITEMSIZE(out))
+    with nogil:
+        run(table.rows.run[FA_ROWS_add_multiples][dtype], &job, units, 1)

@@ -168,6 +168,8 @@ class LinearLoss:
             work = Work(self, blocks, gradients)
             for samples in self.samples(blocks.rows):
                 total += work.whole_rows(samples) if blocks.cols == self.c else work.blocks_of_classes(samples)
+            if gradients is not None and work.own is not None:
+                _kernels.add_multiples(work.own, self.linear_weight, gradients.dw)
         loss = self.each if self.each is not None else reduced(total, self.divisor, self.reduction, self.compute)
         return loss if gradients is None else (loss, *gradients.returned())
 
@@ -220,6 +222,7 @@ class Work:
         self.state = None
         if blocks.cols < loss.c:
             self.state = np.empty((blocks.rows, _kernels.LINEAR_STATE), np.float64)
+        self.own = np.zeros(loss.c) if gradients is not None and loss.knots is not None else None
         self.first = True  # no sample has reached dlinear_weight
 
     def product(self, samples: Samples, cols: slice) -> Array:
@@ -243,7 +246,7 @@ class Work:
         margin = self.margin(samples)
         z = self.product(samples, everything)
         kernel = "cross_entropy" if self.gradients is None else "cross_entropy_with_grad"
-        total = self.pass_over(kernel, z, samples, everything, margin and margin[:3])
+        total = self.pass_over(kernel, z, samples, everything, margin)
         if self.gradients is not None:
             dx = self.dx_of(samples)
             np.matmul(z, self.loss.linear_weight, out=dx)
@@ -258,13 +261,13 @@ class Work:
         blocks = [slice(start, min(start + step, c)) for start in range(0, c, step)]
         margin = self.margin(samples)
         for cols in blocks:
-            self.pass_over("linear_forward", self.product(samples, cols), samples, cols, margin and margin[:3])
+            self.pass_over("linear_forward", self.product(samples, cols), samples, cols, margin)
         total = self.pass_over("linear_finish", None, samples, slice(0, 0), None)
         if self.gradients is not None:
             dx = self.dx_of(samples)
             for cols in blocks:
                 z = self.product(samples, cols)
-                self.pass_over("linear_gradient", z, samples, cols, margin and margin[:3])
+                self.pass_over("linear_gradient", z, samples, cols, margin)
                 add_product(z, self.loss.linear_weight[cols], dx, self.spare, cols.start == 0)
                 self.add_dw(z, samples, cols)
             self.finish_dx(samples, dx, margin)
@@ -272,17 +275,17 @@ class Work:
         return total
 
     def margin(self, samples: Samples) -> Any:
-        """What stands in place of the labels' logits: values, slopes, room for gradients; factors of x and weights."""
+        """What stands in place of the labels' logits, the factors of its derivatives, and what adds up for each class."""
         loss = self.loss
         if loss.knots is None:
             return None
         logit = np.empty(len(samples.x), loss.compute)
-        by_w, by_x, by_own, slope = (np.zeros(len(logit), np.float64) for _ in range(4))
+        factors = np.zeros((3, len(logit)))
+        labels = samples.known[0]
         _kernels.large_margin(
-            samples.x, loss.linear_weight, samples.known[0], loss.ignore, loss.lambda_, loss.knots, logit, by_w, by_x,
-            by_own,
+            samples.x, loss.linear_weight, labels, loss.ignore, loss.lambda_, loss.knots, logit, factors
         )
-        return logit, by_w, slope, by_x, by_own
+        return logit, factors, self.own
 
     def dx_of(self, samples: Samples) -> Array:
         """Where the gradient with respect to these samples is computed."""
@@ -299,13 +302,7 @@ class Work:
         assert self.gradients is not None
         self.first = False
         if margin is not None:
-            _, _, slope, by_x, by_own = margin
-            add_multiples(slope * by_x, samples.x, dx, self.spare)
-            own = np.bincount(samples.known[0], slope * by_own, self.loss.c)
-            for start in range(0, self.loss.c, 65536):
-                some = start + np.flatnonzero(own[start : start + 65536])
-                for label in some:
-                    self.gradients.dw[label] += own[label].astype(dx.dtype) * self.loss.linear_weight[label]
+            _kernels.add_multiples(margin[1][1], samples.x, dx)
         if self.dx is not None:
             self.gradients.dx[samples.at] = dx
 
@@ -325,16 +322,6 @@ def add_product(a: Array, b: Array, out: Array, spare: Array, first: bool) -> No
         some = out[start : start + step]
         part = np.matmul(a[start : start + step], b, out=spare[: some.size].reshape(some.shape))
         np.add(some, part, out=some)
-
-
-def add_multiples(factors: Array, rows: Array, out: Array, spare: Array) -> None:
-    """Adds factors[:, None] * rows to out, some rows at a time through the spare buffer."""
-    step = max(spare.size // max(out.shape[1], 1), 1)
-    factors = factors.astype(out.dtype)[:, np.newaxis]
-    for start in range(0, len(out), step):
-        some = out[start : start + step]
-        part = spare[: some.size].reshape(some.shape)
-        np.add(some, np.multiply(factors[start : start + step], rows[start : start + step], out=part), out=some)
 
 
 @default_modes

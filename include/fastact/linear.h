@@ -45,7 +45,7 @@ ROWS(linear_before)
     }
 }
 
-/* The gradient with respect to the bias; the label's, kept and multiplied by its slope. */
+/* The gradient with respect to the bias; the label's, by the derivatives of what stands in place of its logit. */
 ROWS(linear_after)
 {
     const fa_linear_job *job = job_;
@@ -58,10 +58,12 @@ ROWS(linear_after)
             double *dbias = job->dbias;
             if (dbias)
                 LANE(n) dbias[j] += (double)z[j];
-            if (job->label_grad && s.counts[r] && F(in_block)(job, s.label[r]) < n) {
+            if (job->own && s.counts[r] && F(in_block)(job, s.label[r]) < n) {
                 REAL *at = z + F(in_block)(job, s.label[r]);
-                job->label_grad[row + r] = (double)*at;
-                *at = (REAL)((double)*at * job->label_slope[row + r]);
+                const double grad = (double)*at;
+                job->by_x[row + r] *= grad;
+                job->own[s.label[r]] += grad * job->by_own[row + r];
+                *at = (REAL)(grad * job->by_w[row + r]);
             }
         }
     }
@@ -177,6 +179,19 @@ ROWS(linear_gradient)
     }
 }
 
+/* z += factors features_of, a unit of rows after the other; nothing where the factor is 0. */
+ROWS(add_multiples)
+{
+    const fa_linear_job *job = job_;
+    const size_t d = job->features, rows = (size_t)end * LANES < job->of.outer ? (size_t)end * LANES : job->of.outer;
+    for (size_t row = (size_t)begin * LANES; row < rows; row++) {
+        const REAL factor = (REAL)job->factors[row], *from = (const REAL *)job->features_of + row * d;
+        REAL *to = (REAL *)job->z + row * d;
+        if (job->factors[row] != 0.0)
+            LANE(d) to[j] += factor * from[j];
+    }
+}
+
 /* ---- large margin (Liu et al. 2016) ---- */
 
 static inline double F(dot_of)(const REAL *a, const REAL *b, size_t n)
@@ -217,7 +232,7 @@ ROWS(large_margin)
             }
             const double sign = k - 2.0 * (double)(int64_t)(0.5 * k) == 0.0 ? 1.0 : -1.0;
             const double psi = sign * t1 - 2.0 * k, slope = sign * margin * u1, q = (psi - c * slope) / (1.0 + lambda);
-            ((REAL *)job->to_logit)[row + r] = (REAL)((lambda * dot + nx * nw * psi) / (1.0 + lambda));
+            ((REAL *)job->label_logit)[row + r] = (REAL)((lambda * dot + nx * nw * psi) / (1.0 + lambda));
             job->by_w[row + r] = (lambda + slope) / (1.0 + lambda);
             job->by_x[row + r] = nx == 0.0 ? 0.0 : q * nw / nx;
             job->by_own[row + r] = nw == 0.0 ? 0.0 : q * nx / nw;

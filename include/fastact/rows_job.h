@@ -59,15 +59,14 @@ typedef struct {
     const void *bias;            /* NULL, or of the block's classes */
     double *dbias;               /* NULL, or what the gradients are added to */
     fa_linear_state *state;
-    const void *label_logit;     /* NULL, or what stands in place of each label's logit */
-    const double *label_slope;   /* the derivative of that, */
-    double *label_grad;          /* and where the gradient with respect to it goes */
+    void *label_logit;           /* NULL, or what stands in place of each label's logit, */
+    double *by_w, *by_x, *by_own;               /* its derivatives (linear.h); after linear_after by_x has dx's multiples of x */
+    double *own;                 /* per class, what linear_after adds up: the weights' gradient's multiples of themselves */
     const void *features_of, *class_of;         /* large_margin: x, weights; */
     size_t features, margin;
     double lambda;
-    const double *knots;         /* cos(k pi/margin), k = 1 .. margin - 1; */
-    void *to_logit;              /* the results */
-    double *by_w, *by_x, *by_own;
+    const double *knots;         /* cos(k pi/margin), k = 1 .. margin - 1 */
+    const double *factors;       /* add_multiples: z += factors features_of, by rows */
 } fa_linear_job;
 
 /* Runs the units begin <= u < end of a job; which units run together changes no bit. */
