@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypedDict, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastact._kernels import in_default_modes
+from fastact._kernels import in_default_modes, is_floats
 
 Chosen = TypeVar("Chosen")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -121,7 +121,7 @@ def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def as_operand(name: str, argument: str, x: ArrayLike) -> NDArray[Any] | float:
     """`x` as an array of a supported dtype; a Python number as it is, for it has no dtype of its own (NEP 50)."""
-    if type(x) in (bool, int, float):
+    if type(x) in (bool, int, float) or is_floats(x):
         return x  # type: ignore[return-value]
     graph = getattr(x, "__dask_graph__", None)
     if graph is not None and graph() is not None:
@@ -137,6 +137,8 @@ def as_operand(name: str, argument: str, x: ArrayLike) -> NDArray[Any] | float:
 
 def as_floats(name: str, argument: str, x: ArrayLike, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """`x` as an aligned native array of float16, float32 or float64 (or of `dtype`), copied only if it must be."""
+    if is_floats(x) and (dtype is None or x.dtype == dtype):  # type: ignore[union-attr]
+        return x  # type: ignore[return-value]
     array = np.asarray(x)
     if not supported(array.dtype):
         raise TypeError(f"{name}: {argument} has dtype {array.dtype}, expected {SUPPORTED}")

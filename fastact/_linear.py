@@ -142,6 +142,8 @@ class LinearLoss:
 
     def kept(self) -> Array | None:
         """The samples that count, if not all do: what the others hold reaches no product."""
+        if self.weight is None and self.sample_weight is None and self.divisor == self.n:
+            return None
         keep = np.ones(self.n, np.bool_)
         if self.labels is not None and self.ignore is not None:
             keep &= self.labels != self.ignore
@@ -275,7 +277,7 @@ class Work:
         return total
 
     def margin(self, samples: Samples) -> Any:
-        """What stands in place of the labels' logits, the factors of its derivatives, and what adds up for each class."""
+        """What stands in place of the labels' logits, the factors of its derivatives, what adds up for each class."""
         loss = self.loss
         if loss.knots is None:
             return None
@@ -342,19 +344,19 @@ def layer(
     name: str, x: ArrayLike, linear_weight: ArrayLike, linear_bias: ArrayLike | None
 ) -> tuple[Array, Array, Array | None, np.dtype[Any]]:
     """Checks x (N, D), linear_weight (C, D), linear_bias (C,); finds their common dtype."""
-    given = {"x": x, "linear_weight": linear_weight}
-    if linear_bias is not None:
-        given["linear_bias"] = linear_bias
-    arrays = [as_floats(name, argument, as_operand(name, argument, a)) for argument, a in given.items()]
-    if arrays[0].ndim != 2:
-        raise ValueError(f"{name}: x has shape {arrays[0].shape}, expected (samples, features)")
-    if arrays[1].ndim != 2 or arrays[1].shape[1] != arrays[0].shape[1]:
-        shape = f"(classes, {arrays[0].shape[1]}), as x has shape {arrays[0].shape}"
-        raise ValueError(f"{name}: linear_weight has shape {arrays[1].shape}, expected {shape}")
-    if linear_bias is not None and arrays[2].shape != arrays[1].shape[:1]:
-        raise ValueError(f"{name}: linear_bias has shape {arrays[2].shape}, expected {arrays[1].shape[:1]}")
-    dtype = np.result_type(*arrays)
-    return arrays[0], arrays[1], arrays[2] if linear_bias is not None else None, dtype
+    x = as_floats(name, "x", as_operand(name, "x", x))
+    w = as_floats(name, "linear_weight", as_operand(name, "linear_weight", linear_weight))
+    if x.ndim != 2:
+        raise ValueError(f"{name}: x has shape {x.shape}, expected (samples, features)")
+    if w.ndim != 2 or w.shape[1] != x.shape[1]:
+        shape = f"(classes, {x.shape[1]}), as x has shape {x.shape}"
+        raise ValueError(f"{name}: linear_weight has shape {w.shape}, expected {shape}")
+    if linear_bias is None:
+        return x, w, None, np.result_type(x, w)
+    bias = as_floats(name, "linear_bias", as_operand(name, "linear_bias", linear_bias))
+    if bias.shape != w.shape[:1]:
+        raise ValueError(f"{name}: linear_bias has shape {bias.shape}, expected {w.shape[:1]}")
+    return x, w, bias, np.result_type(x, w, bias)
 
 
 def as_rows(a: Array, contiguous: bool) -> Array:

@@ -302,6 +302,13 @@ cdef inline int fast_dtype(object x) noexcept:
     return FA_F32 if num == cnp.NPY_FLOAT else FA_F64 if num == cnp.NPY_DOUBLE else -1
 
 
+def is_floats(x):
+    """Whether x is an aligned native ndarray (no subclass) of float16, float32 or float64, of any strides."""
+    if type(x) is not cnp.ndarray or not cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>x):
+        return False
+    return cnp.PyArray_TYPE(<cnp.ndarray>x) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE, cnp.NPY_FLOAT16)
+
+
 cdef inline bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
     cdef int d
     if cnp.PyArray_NDIM(a) != cnp.PyArray_NDIM(b):
