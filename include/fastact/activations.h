@@ -85,8 +85,12 @@ static inline REAL F(log_sigmoid_d)(REAL x) { return F(sigmoid_ratio)(x); }
 static inline REAL F(hard_sigmoid)(REAL x) { return F(relu6)(x + C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3); }
 static inline REAL F(hard_sigmoid_d)(REAL x) { return F(choose)(F(abs)(x) < C(3.0), K(0x1.555556p-3f, 0x1.5555555555555p-3), C(0.0), x); }
 
-/* x is bounded below because -inf * 0 is nan. */
-static inline REAL F(hard_swish)(REAL x) { return F(at_least)(x, LIMIT(minus_three)) * F(hard_sigmoid)(x); }
+/* x is bounded below because -inf * 0 is nan, and first, so that it is loaded once. */
+static inline REAL F(hard_swish)(REAL x)
+{
+    const REAL bounded = F(at_least)(x, LIMIT(minus_three));
+    return bounded * (F(at_most)(bounded + C(3.0), LIMIT(six)) * K(0x1.555556p-3f, 0x1.5555555555555p-3));
+}
 static inline REAL F(hard_swish_d)(REAL x)
 {
     const REAL y = FMA(C(2.0), x, C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3);
