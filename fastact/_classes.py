@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
-from fastact._dispatch import as_floats, as_operand, check_number, check_out, default_modes
+from fastact._dispatch import as_floats, as_operand, check_number, check_out, default_modes, is_number
 from fastact._layout import Axis, Layout, broadcast_mask, check_temperature
 from fastact._reduction import check_reduction, check_weight, reduced
 
@@ -34,7 +34,7 @@ class Options(NamedTuple):
     def plain(self) -> bool:
         """Whether nothing is asked for beyond labels."""
         return (self.weight is None and self.where is None and self.sample_weight is None
-                and self.label_smoothing == 0.0 and self.temperature == 1.0 and self.gamma is None)
+                and is_number(self.label_smoothing, 0) and is_number(self.temperature, 1) and self.gamma is None)
 
 
 def plain_loss(name: str, kernel: int, logits: Any, labels: Any, options: Options, grad: Any) -> Any:

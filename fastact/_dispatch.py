@@ -175,6 +175,11 @@ def check_axis(name: str, axis: Any, argument: str, ndim: int) -> int:
         raise np.exceptions.AxisError(f"{name}: axis is {axis}, but {argument} has {ndim} dimensions") from None
 
 
+def is_number(value: Any, number: float) -> bool:
+    """Whether `value` is this Python number; an array, whose == need be no bool, is not."""
+    return type(value) in (int, float) and value == number
+
+
 def check_number(
     name: str, argument: str, value: Any, low: float, high: float, expected: str, *, strict: bool = False
 ) -> float:

@@ -77,6 +77,23 @@ cdef void next_samples(fa_linear_job *job, Py_ssize_t rows, Py_ssize_t itemsize)
         job.by_own += rows
 
 
+def is_small_layer(x_, linear_weight_, linear_bias_):
+    """Whether these are plain arrays (C-contiguous, of one dtype) whose logits linear_run would take at once."""
+    cdef int dtype = fast_dtype(x_)
+    cdef cnp.ndarray x, w
+    if dtype < 0 or fast_dtype(linear_weight_) != dtype:
+        return False
+    x, w = <cnp.ndarray>x_, <cnp.ndarray>linear_weight_
+    if cnp.PyArray_NDIM(x) != 2 or cnp.PyArray_NDIM(w) != 2 or cnp.PyArray_DIM(x, 1) != cnp.PyArray_DIM(w, 1):
+        return False
+    if linear_bias_ is not None and (
+            fast_dtype(linear_bias_) != dtype or cnp.PyArray_NDIM(<cnp.ndarray>linear_bias_) != 1
+            or cnp.PyArray_DIM(<cnp.ndarray>linear_bias_, 0) != cnp.PyArray_DIM(w, 0)):
+        return False
+    return (cnp.PyArray_SIZE(x) > 0 and cnp.PyArray_SIZE(w) > 0
+            and cnp.PyArray_DIM(x, 0) <= LINEAR_BYTES // cnp.PyArray_ITEMSIZE(x) // cnp.PyArray_DIM(w, 0))
+
+
 def label_weights(cnp.ndarray labels, size_t classes, weight, sample_weight, ignore, bint single):
     """(the sum of the weights of the samples that count, the first whose label is no class or -1), serially."""
     cdef fa_linear_job job

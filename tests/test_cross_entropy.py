@@ -332,6 +332,7 @@ def test_against_pytorch(data: st.DataObject) -> None:
         (ValueError, r"cross_entropy: sample_weight\[2\] is inf", {"sample_weight": [1, 1, INF, 1]}),
         (ValueError, "cross_entropy: label_smoothing is 1.5", {"label_smoothing": 1.5}),
         (ValueError, "cross_entropy: temperature is 0", {"temperature": 0.0}),
+        (TypeError, "cross_entropy: temperature is of type ndarray", {"temperature": np.ones(2)}),
         (ValueError, "cross_entropy: reduction is 'avg'", {"reduction": "avg"}),
         (TypeError, "cross_entropy: ignore_index is 0.5", {"ignore_index": 0.5}),
         (TypeError, "cross_entropy: where has dtype", {"where": np.ones(5)}),

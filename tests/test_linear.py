@@ -281,6 +281,19 @@ def test_same_bits_again_and_for_any_number_of_threads(block_bytes: int) -> None
 
 
 @each_dtype
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 1), (32, 64, 10), (90, 9, 33), (1, 7, 40_000), (3000, 2, 11)])
+def test_small_plain_problems_have_the_bits_of_the_others(dtype: Any, shape: tuple[int, int, int]) -> None:
+    x, w, labels, bias = problem(dtype, *shape)
+    other = 2**25 - 1           # not the default: these calls go the general way, in blocks of the same shapes
+    for options in ({}, {"reduction": "sum"}, {"linear_bias": bias}, {"ignore_index": int(labels[0])}):
+        for function in (fastact.linear_cross_entropy, fastact.linear_cross_entropy_with_grad):
+            got, wanted = function(x, w, labels, **options), function(x, w, labels, **options, block_bytes=other)
+            if isinstance(got, tuple) and got[3] is None:
+                got, wanted = got[:3], wanted[:3]
+            assert_same_bits(got, wanted)
+
+
+@each_dtype
 def test_linear_softmax(dtype: Any) -> None:
     for shape in ((5, 3, 4), (100, 64, 10), (7, 9, 1000)):
         x, w, _, bias = problem(dtype, *shape)
@@ -320,6 +333,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"ignore_index": 1.5}, TypeError, "ignore_index is 1.5, expected an int or None"),
     ({"label_smoothing": 1.5}, ValueError, "label_smoothing is 1.5, expected a number from 0 to 1"),
     ({"label_smoothing": "a"}, TypeError, "label_smoothing is of type str"),
+    ({"label_smoothing": np.zeros(2)}, TypeError, "label_smoothing is of type ndarray"),
     ({"reduction": "max"}, ValueError, "reduction is 'max', expected one of 'mean', 'sum', 'none'"),
     ({"block_bytes": 0}, ValueError, "block_bytes is 0, expected an int >= 1"),
     ({"block_bytes": 1e6}, TypeError, "block_bytes is 1000000.0, expected an int"),
