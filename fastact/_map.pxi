@@ -7,10 +7,11 @@ cdef enum:
     MAX_ARGS = 8
     BLOCK = 512          # elements of a gathered block: 5 operands of float64 stay in a 32 KiB L1
     STREAM = 4096        # bytes of a block on its way past the caches; 1, 2, 8 and 16 KiB were 4 to 20 % slower
-    ALIGN = 8192         # bytes from which on the output is aligned: NumPy's lie at any multiple of 16, where stores and loads
-                         # cross lines. relu, hard_swish, hard_shrink' of 2^20 float32, 1 thread: 99, 106, 173 -> 87, 87, 158 us.
-                         # By the input instead: 98, 99 us where y lies 16 bytes behind x modulo 4096, by the output 88, 93.
-                         # 33 to 192 bytes behind a load waits for the store before it (relu 115 us; through L1 120)
+    # Bytes from which on the output is aligned: NumPy's lie at any multiple of 16, where stores and loads cross
+    # lines. relu, hard_swish, hard_shrink' of 2^20 float32, 1 thread: 99, 106, 173 -> 87, 87, 158 us. By the input
+    # instead: 98, 99 us where y lies 16 bytes behind x modulo 4096, by the output 88, 93. 33 to 192 bytes behind, a
+    # load waits for the store before it (relu 115 us; through L1 120).
+    ALIGN = 8192
     GATHER_PS = 1000     # gathering, converting and scattering an element, roughly
 
 cdef Py_ssize_t streams_above = 0
