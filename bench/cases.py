@@ -9,12 +9,14 @@ from math import prod
 ELEMENTS = (64, 1024, 32768, 2**20, 2**24)
 ROWS = ((1, 1000), (32, 1000), (4096, 128), (6144, 512), (1024, 32000), (8, 50257), (65536, 10))
 SEGMENTATION = (8, 21, 256, 256)  # N, C, H, W; beside it, the same numbers with the classes last
+LITTLE = ((32, 10), (32, 1000))  # a batch of labels, where the call itself counts
 LABELLED = ((256, 1000), (1024, 32000), (512, 50257), (65536, 10))
 LINEAR = ((1024, 512, 32000),)  # samples, features, classes
 SOME_LABELLED = ((256, 1000), (1024, 32000))
 DISTRIBUTIONS = ((6144, 512), (65536, 10))
 MARGIN = (1024, 512, 1000)
-POINTWISE = (2**20, 2**24)
+POINTWISE = (1024, 32768, 2**20, 2**24)
+SCORED = (2**20, 2**24)
 
 METRICS = (
     "mean_absolute_error", "mean_squared_error", "root_mean_squared_error", "mean_absolute_percentage_error",
@@ -180,9 +182,9 @@ def loss_cases(dtype, fresh) -> list[Case]:
         return tuple(scalar_defaults(getattr(fastact, op, None)).items())
 
     cases = []
-    for shape in LABELLED:
+    for shape in LITTLE + LABELLED:
         cases += both("cross_entropy", shape, ("logits", "target"))
-    for shape in SOME_LABELLED:
+    for shape in LITTLE + SOME_LABELLED:
         cases += both("nll_loss", shape, ("log_probs", "target"), reads=0)
         cases += both("focal_loss", shape, ("logits", "target"), params=options("focal_loss"))
         cases += both("distillation_loss", shape, ("student_logits", "teacher_logits"), reads=2)
@@ -207,7 +209,7 @@ def metric_cases(dtype) -> list[Case]:
         return Case("metrics", op, op, shape, dtype, ("y_true", "y_pred"), ("value",), reads=reads, writes=0)
 
     scores = [metric("accuracy_score", (2**20,)), metric("log_loss", (65536, 10), reads=1)]
-    found = [metric(op, (size,)) for op in METRICS for size in POINTWISE] + scores
+    found = [metric(op, (size,)) for op in METRICS for size in SCORED] + scores
     return [case for case in found if hasattr(metrics, case.function)]
 
 

@@ -86,6 +86,36 @@ def test_gradient_float32(case: Case, isa: str) -> None:
     np.testing.assert_allclose(grad, exact, rtol=max(16, 2 * case.ulp) * 1.2e-7, atol=4e-7)
 
 
+# slopes of x - y in long double, and eps of error: half for each rounding: the difference, 1/n, the product, parameter
+SLOPES: dict[str, tuple[dict[str, float], Any, float]] = {
+    "l1_loss": ({}, np.sign, 1),
+    "mse_loss": ({}, lambda z: 2 * z, 1.5),
+    "huber_loss": ({"delta": 0.75}, lambda z: np.clip(z, -0.75, 0.75), 1.5),
+    "smooth_l1_loss": ({"beta": 0.7}, lambda z: np.clip(z / np.longdouble(0.7), -1, 1), 2),
+    "quantile_loss": ({"q": 0.9}, lambda z: np.where(z > 0, np.longdouble(1) - 0.9, -np.longdouble(0.9)), 1.5),
+}
+
+
+@pytest.mark.parametrize("n", [1, 77, 4096 + 33])
+@pytest.mark.parametrize("name", SLOPES)
+def test_gradients_of_differences(name: str, n: int, dtype: np.dtype, isa: str) -> None:
+    options, slope, ulp = SLOPES[name]
+    pred, target = (np.random.default_rng(k).normal(0, 1, n).astype(dtype) for k in (1, 2))
+    _, grad = getattr(fastact, f"{name}_with_grad")(pred, target, **options)
+    exact = slope(pred.astype(np.longdouble) - target) / n
+    close(grad, exact, 1.01 * ulp, dtype)
+
+
+@pytest.mark.parametrize("beta", [1e-300, 1e-60, 1e-39, 1e-30, 0.3, 1e30, 1e39, 1e60, 1e300])
+def test_smooth_l1_of_any_beta(beta: float, dtype: np.dtype, isa: str) -> None:
+    """Float32 has not the exponents of every beta or 1/beta."""
+    z = np.array([0, 1e-45, 1e-40, 1e-20, 1, 1e20, 3e38, np.inf, -np.inf, -1e-45, -3e38], dtype)
+    with np.errstate(over="ignore"):
+        expected = np.clip(z / np.longdouble(beta), -1, 1).astype(dtype)
+    _, grad = fastact.smooth_l1_loss_with_grad(z, np.zeros_like(z), beta=beta, reduction="sum")
+    assert (np.abs(grad - expected) <= 2 * np.spacing(np.abs(expected))).all()
+
+
 @each_case
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_loss_with_grad_is_the_loss(case: Case, reduction: str, dtype: np.dtype, isa: str) -> None:
