@@ -37,6 +37,12 @@ cdef enum:
     LINEAR_PARTIALS = 4096
 
 
+cdef inline Py_ssize_t rows_at_once(Py_ssize_t classes, Py_ssize_t itemsize) noexcept nogil:
+    """How many samples' logits go through all kernels together."""
+    cdef Py_ssize_t rows = max(LINEAR_BYTES // max(classes * itemsize, 1), 1)
+    return min((rows + FA_UNIT_ROWS - 1) & -FA_UNIT_ROWS, <Py_ssize_t>LINEAR_PARTIALS)
+
+
 cdef const void *data_or_null(a) except? NULL:
     return NULL if a is None else cnp.PyArray_DATA(<cnp.ndarray?>a)
 
@@ -91,7 +97,7 @@ def is_small_layer(x_, linear_weight_, linear_bias_):
             or cnp.PyArray_DIM(<cnp.ndarray>linear_bias_, 0) != cnp.PyArray_DIM(w, 0)):
         return False
     return (cnp.PyArray_SIZE(x) > 0 and cnp.PyArray_SIZE(w) > 0
-            and cnp.PyArray_DIM(x, 0) <= LINEAR_BYTES // cnp.PyArray_ITEMSIZE(x) // cnp.PyArray_DIM(w, 0))
+            and cnp.PyArray_DIM(x, 0) <= rows_at_once(cnp.PyArray_DIM(w, 0), cnp.PyArray_ITEMSIZE(x)))
 
 
 def label_weights(cnp.ndarray labels, size_t classes, weight, sample_weight, ignore, bint single):
@@ -123,12 +129,11 @@ cdef double linear_run(fa_linear_job *whole, int kernel, int dtype, bint before,
     cdef fa_linear_job job
     cdef double partial[LINEAR_PARTIALS]
     cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, left = whole.of.outer, rows, units
-    cdef Py_ssize_t row = max(<Py_ssize_t>whole.classes * itemsize, 1), most = max(LINEAR_BYTES // row, 1)
+    cdef Py_ssize_t most = rows_at_once(whole.classes, itemsize)
     cdef double total = 0.0
     cdef fa_fp modes = fa_fp_enter()
     job = whole[0]
     job.of.partial = &partial[0]
-    most = min((most + FA_UNIT_ROWS - 1) & -FA_UNIT_ROWS, <Py_ssize_t>LINEAR_PARTIALS)
     while left > 0:
         rows = min(left, most)
         job.of.outer = rows

@@ -280,8 +280,12 @@ def test_same_bits_again_and_for_any_number_of_threads(block_bytes: int) -> None
             assert fastact.get_num_threads() == n
 
 
+SMALL = [(1, 1, 1), (5, 3, 1), (32, 64, 10), (90, 9, 33), (1, 7, 40_000), (3000, 2, 11)]
+LONG = [(13_000, 4, 2), (15_000, 4, 2), (16_000, 3, 2)]     # few logits, but more samples than go together
+
+
 @each_dtype
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 1), (32, 64, 10), (90, 9, 33), (1, 7, 40_000), (3000, 2, 11)])
+@pytest.mark.parametrize("shape", SMALL + LONG)
 def test_small_plain_problems_have_the_bits_of_the_others(dtype: Any, shape: tuple[int, int, int]) -> None:
     x, w, labels, bias = problem(dtype, *shape)
     other = 2**25 - 1           # not the default: these calls go the general way, in blocks of the same shapes

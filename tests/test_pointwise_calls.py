@@ -40,6 +40,15 @@ def _misaligned(a: np.ndarray) -> np.ndarray:
     return moved
 
 
+def test_what_is_taken_as_it_is(dtype: np.dtype) -> None:
+    """Plain arrays of floats that kernels can read; everything else is looked at, and copied if need be."""
+    a = np.ones((4, 3), dtype)
+    assert all(map(_kernels.is_floats, (a, a.astype(np.float16), a[::2])))
+    for layout in ("byte-swapped", "misaligned", "a subclass"):
+        assert not _kernels.is_floats(LAYOUTS[layout](a)), layout
+    assert not any(map(_kernels.is_floats, (a.astype(int), a.astype(complex), a.tolist(), a[0, 0], 1.0, None)))
+
+
 @each_name
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(name: str, layout: str, dtype: np.dtype) -> None:

@@ -82,18 +82,20 @@ static inline REAL F(log_sigmoid)(REAL x)
 static inline REAL F(log_sigmoid_d)(REAL x) { return F(sigmoid_ratio)(x); }
 
 /* relu6(x + 3)/6: 1/6 as a factor is 0.04 ULP off. */
-static inline REAL F(hard_sigmoid)(REAL x) { return F(relu6)(x + C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3); }
-static inline REAL F(hard_sigmoid_d)(REAL x) { return F(choose)(F(abs)(x) < C(3.0), K(0x1.555556p-3f, 0x1.5555555555555p-3), C(0.0), x); }
+#undef SIXTH
+#define SIXTH K(0x1.555556p-3f, 0x1.5555555555555p-3)
+static inline REAL F(hard_sigmoid)(REAL x) { return F(relu6)(x + C(3.0)) * SIXTH; }
+static inline REAL F(hard_sigmoid_d)(REAL x) { return F(choose)(F(abs)(x) < C(3.0), SIXTH, C(0.0), x); }
 
 /* x is bounded below because -inf * 0 is nan, and first, so that it is loaded once. */
 static inline REAL F(hard_swish)(REAL x)
 {
     const REAL bounded = F(at_least)(x, LIMIT(minus_three));
-    return bounded * (F(at_most)(bounded + C(3.0), LIMIT(six)) * K(0x1.555556p-3f, 0x1.5555555555555p-3));
+    return bounded * (F(at_most)(bounded + C(3.0), LIMIT(six)) * SIXTH);
 }
 static inline REAL F(hard_swish_d)(REAL x)
 {
-    const REAL y = FMA(C(2.0), x, C(3.0)) * K(0x1.555556p-3f, 0x1.5555555555555p-3);
+    const REAL y = FMA(C(2.0), x, C(3.0)) * SIXTH;
     return F(choose)(F(abs)(x) < C(3.0), y, F(choose)(x > C(0.0), C(1.0), C(0.0), x), x);
 }
 

@@ -2,9 +2,10 @@
  *
  * A block is FA_LOSS_BLOCK consecutive elements of one column. Its sum runs in SUMMANDS chains of doubles that are folded in
  * a fixed tree, one partial per block: the same bits for any number of threads, any alignment and any ISA with FMA or
- * without it (the sums use it with a factor of 1). 32 chains: four zmm or eight ymm registers hide the latency of an addition, and gcc keeps
- * them in registers. Rejected: folding four groups of float32 before the conversion (2.9 against 2.4 us for 32k squares on
- * AVX-512, equal from memory, and it rounds).
+ * without it (the sums use it with a factor of 1; only float64's hinge_loss and the squares of moments.h are fused).
+ * 32 chains: four zmm or eight ymm registers hide the latency of an addition, and gcc keeps them in registers. Rejected:
+ * folding four groups of float32 before the conversion (2.9 against 2.4 us for 32k squares on AVX-512, equal from memory, and
+ * it rounds).
  */
 #undef SUMMANDS
 #define SUMMANDS ((size_t)32)
