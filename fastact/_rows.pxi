@@ -27,6 +27,7 @@ cdef extern from "_runtime.h" nogil:
         const void *target
         const uint8_t *where
         void *grad
+        int stream
         void *loss
         double *partial
         size_t outer, cols, inner, unit_rows
@@ -379,6 +380,8 @@ cdef class_run(fa_xent_job *job, int kernel, int dtype, double divisor, bint mea
     if memory == NULL:
         raise MemoryError
     job.unit_rows = fa_class_unit_rows(job, kernel, itemsize)
+    job.stream = (job.grad != NULL and job.grad != job.x
+                  and past_caches(samples * job.cols * itemsize * (2 if job.target == NULL else 3)))
     job.partial = <double *>memory
     job.bad = <int64_t *>(memory + slots * sizeof(double))
     job.bad[0] = -1

@@ -179,7 +179,7 @@ FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdi
     const F(temperature) t = F(temperature_of)(job->temperature);
     REAL x[COLUMNS_CAPACITY] __attribute__((aligned(64))), y[COLUMNS_CAPACITY] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
-        const fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
+        const fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
         const size_t part = F(columns_part)(&b, n);
         const int whole = part == n;
         double total = 0.0;
@@ -235,6 +235,8 @@ FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdi
             F(columns_out)(x, job->grad, stride, where, stride, &b, 0, n, C(0.0));
         job->partial[unit] = total;
     }
+    if (with_grad && job->stream)
+        stream_end();
 }
 
 #undef DISTILL_KERNEL

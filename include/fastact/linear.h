@@ -170,7 +170,7 @@ ROWS(linear_gradient)
             const REAL m = (REAL)state->m, p_scale = (REAL)state->p_scale;
             if (job->of.target || job->of.smoothing != 0.0) {
                 LANE(n) z[j] = F(exp_row)(z[j] - m, C(-0.0));
-                F(dense_gradient)(&job->of, row + r, z, job->first, n, (REAL)s.u[r], p_scale, (REAL)state->k);
+                F(dense_gradient)(&job->of, row + r, z, z, job->first, n, (REAL)s.u[r], p_scale, (REAL)state->k);
             } else
                 LANE(n) z[j] = F(exp_row)(z[j] - m, C(-0.0)) * p_scale;
             if (job->of.labels && F(in_block)(job, s.label[r]) < n)

@@ -12,16 +12,23 @@ FA_INLINE REAL F(nll_slope)(REAL a, REAL p, REAL k, const int given)
     return given == F(LOG_PROBS) ? C(0.0) - k * a : a == C(0.0) && p == p ? C(0.0) : -(k * a) / p;
 }
 
-static inline void F(nll_gradient)(const fa_xent_job *job, size_t row, REAL u, REAL k, const int given)
+/* The gradient of row r of samples s, which is `row` of all: n classes from `first` on. */
+FA_SHARED void F(nll_gradient)(const fa_xent_job *job, const F(samples) *s, size_t r, size_t row, REAL *grad, size_t first, size_t n,
+                               const int dense, const int given)
 {
-    REAL *grad = SAMPLE(grad, row), a[SPAN], buf[SPAN];
-    for (size_t i = 0; i < job->cols; i += SPAN) {
-        const size_t count = job->cols - i < SPAN ? job->cols - i : SPAN;
-        const REAL *x = F(span)(buf, SAMPLE(x, row), NULL, i, job->cols);
-        F(dense_span)(a, job, row, i, u);
-        LANE(SPAN) a[j] = F(nll_slope)(a[j], x[j], k, given);
-        F(unpadded)(grad + i, a, count);
-    }
+    if (!dense || !s->counts[r] || job->scale == 0.0)
+        memset(grad, 0, n * sizeof(REAL));
+    else
+        for (size_t i = 0; i < n; i += SPAN) {
+            const size_t count = n - i < SPAN ? n - i : SPAN;
+            REAL a[SPAN], buf[SPAN];
+            const REAL *x = F(span)(buf, SAMPLE(x, row) + first, NULL, i, n);
+            F(dense_span)(a, job, row, first + i, (REAL)s->u[r]);
+            LANE(SPAN) a[j] = F(nll_slope)(a[j], x[j], (REAL)s->k[r], given);
+            F(unpadded)(grad + i, a, count);
+        }
+    if (job->labels && s->counts[r] && job->scale != 0.0 && (size_t)s->label[r] - first < n)
+        grad[(size_t)s->label[r] - first] = (REAL)s->at_label[r];
 }
 
 /* The losses of samples from the sums over the dense target, and what their gradients take: k, and all of it at the label. */
@@ -47,6 +54,8 @@ FA_INLINE void F(nll_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t e
 {
     const size_t n = job->cols, group = job->unit_rows;
     const F(temperature) t = F(temperature_of)(1.0);
+    const int leaves = with_grad && job->stream && n * sizeof(REAL) >= FA_PART_BYTES;
+    REAL buffer[FA_PART_BYTES / sizeof(REAL)] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const size_t row = (size_t)unit * group, rows = job->outer - row < group ? job->outer - row : group;
         const fa_group g = fa_group_of_rows(row, rows, n);
@@ -62,14 +71,19 @@ FA_INLINE void F(nll_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t e
         F(nll_losses)(job, &g, &s, dense, given);
         job->partial[unit] = F(store_losses)(job, &g, s.loss);
         for (size_t r = 0; with_grad && r < rows; r++) {
-            if (dense && s.counts[r] && job->scale != 0.0)
-                F(nll_gradient)(job, row + r, (REAL)s.u[r], (REAL)s.k[r], given);
+            REAL *grad = SAMPLE(grad, row + r);
+            if (leaves)
+                for (size_t i = 0, count; i < n; i += count) {
+                    count = fa_class_part(grad + i, n - i, sizeof(REAL));
+                    F(nll_gradient)(job, &s, r, row + r, buffer, i, count, dense, given);
+                    stream_any((char *)(grad + i), (char *)buffer, count * sizeof(REAL));
+                }
             else
-                memset(SAMPLE(grad, row + r), 0, n * sizeof(REAL));
-            if (job->labels && s.counts[r] && job->scale != 0.0)
-                SAMPLE(grad, row + r)[s.label[r]] = (REAL)s.at_label[r];
+                F(nll_gradient)(job, &s, r, row + r, grad, 0, n, dense, given);
         }
     }
+    if (leaves)
+        stream_end();
 }
 
 /* -k a of n classes, see nll_slope; without a dense target zeros. */
@@ -93,7 +107,7 @@ FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t
     const F(temperature) t = F(temperature_of)(1.0);
     REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64))), a[COLUMNS_CAPACITY] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
-        const fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
+        const fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
         const size_t part = F(columns_part)(&b, n);
         const int whole = part == n;
         double total = 0.0;
@@ -137,6 +151,8 @@ FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t
             F(columns_out)(p, job->grad, stride, NULL, 0, &b, 0, n, C(0.0));
         job->partial[unit] = total;
     }
+    if (with_grad && job->stream)
+        stream_end();
 }
 
 #undef NLL_KERNEL

@@ -27,6 +27,7 @@ typedef struct {
     const void *target;          /* NULL, or probabilities; for distillation the teacher's logits */
     const uint8_t *where;        /* NULL, or 0 where a class is left out */
     void *grad;                  /* NULL, or where the gradient goes; may be x */
+    int stream;                  /* whether it is stored past the caches */
     void *loss;                  /* NULL, or where the loss of each sample goes */
     double *partial;             /* the sum of the losses of each unit */
     size_t outer, cols, inner;
@@ -87,6 +88,8 @@ enum {
     FA_LABEL_UNIT = 4096,        /* labels checked at a time */
     FA_SHORT = 32,               /* classes up to which several rows share a vector */
     FA_COLUMNS_BYTES = 32768,    /* of one tensor, what a block of columns has in L1; 16 and 48 KiB: 25 % slower for 21 classes */
+    FA_PART_BYTES = 4096,        /* of a row's gradient on its way past the caches, what is finished at a time */
+    FA_LEAVING_BYTES = 1 << 19,  /* rows up to this leave past the caches (xent.h): scratch for them stays in L2 */
     FA_AHEAD_BYTES = 1 << 18     /* prefetching further ahead than this would push the row itself out of L2 */
 };
 
@@ -181,6 +184,20 @@ static inline size_t fa_class_unit_rows(const fa_xent_job *job, int kernel, size
 static inline int fa_class_by_columns(const fa_xent_job *job, int kernel)
 {
     return job->inner > 1 || (fa_by_columns(job->cols, 1) && !fa_reads_labels_only(job, kernel));
+}
+
+static inline fa_columns fa_class_columns(const fa_xent_job *job, size_t itemsize, size_t unit)
+{
+    fa_columns b = fa_columns_unit(job->outer, job->cols, job->inner, itemsize, unit);
+    b.stream = job->stream;
+    return b;
+}
+
+/* Elements, at most n, from `to` on that are stored past the caches at a time: up to where a line ends. */
+static inline size_t fa_class_part(const void *to, size_t n, size_t itemsize)
+{
+    const size_t part = (FA_PART_BYTES - ((size_t)to & 63)) / itemsize;
+    return n < part ? n : part;
 }
 
 static inline size_t fa_class_units(const fa_xent_job *job, int kernel, size_t itemsize)

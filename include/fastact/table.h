@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef __FAST_MATH__
@@ -21,6 +22,8 @@
 #endif
 /* For bodies that are instantiated with constant flags. */
 #define FA_INLINE static inline __attribute__((always_inline))
+/* For what several such bodies call where a call costs nothing: once in the binary. */
+#define FA_SHARED static __attribute__((noinline))
 
 /* Kernels work in groups of FA_GROUP bytes (one AVX-512 register), whatever the ISA; the driver pads a tail to one. */
 #define FA_GROUP 64
