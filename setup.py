@@ -1,5 +1,6 @@
 """Builds the one extension: _kernels.pyx once, the core files once per instruction set (see docs/design.md)."""
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -53,7 +54,8 @@ class BuildPerIsa(build_ext):
                 return False
             if link is None:
                 return True
-            command = [*self.compiler.linker_exe, f"{folder}/probe.o", *link, "-o", f"{folder}/probe"]
+            where = shlex.split(os.environ.get("LDFLAGS", ""))   # setuptools gives them to linker_so only
+            command = [*self.compiler.linker_exe, *where, f"{folder}/probe.o", *link, "-o", f"{folder}/probe"]
             return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def build_extension(self, ext: Extension) -> None:

@@ -96,6 +96,61 @@ def test_what_others_need_is_in_the_wheel() -> None:
     assert {path.relative_to(ROOT).as_posix() for path in needed} == packed
 
 
+COMPILER = """\
+#!/bin/sh
+# Makes empty files; refuses what REFUSED matches; keeps its arguments.
+echo "$@" >> "$CALLS"
+for argument; do
+    eval "case \\$argument in $REFUSED) exit 1;; esac"
+    [ "$last" = -o ] && : > "$argument"
+    last=$argument
+done
+"""
+
+
+def built(tmp_path: Path, refused: str, **env: str) -> tuple[str, list[str]]:
+    """What setup.py says, and the calls of a compiler that refuses arguments."""
+    if sys.platform == "win32" or not (ROOT / "setup.py").exists():
+        pytest.skip("needs a source tree and a shell")
+    pytest.importorskip("setuptools")
+    pytest.importorskip("Cython")
+    tree = tmp_path / "tree"
+    left_out = shutil.ignore_patterns("*.so", "__pycache__", "build", "docs", "tests", "bench", ".*", "*.egg-info")
+    shutil.copytree(ROOT, tree, ignore=left_out)
+    (tmp_path / "cc").write_text(COMPILER)
+    (tmp_path / "cc").chmod(0o755)
+    env = os.environ | {"CC": str(tmp_path / "cc"), "CALLS": str(tmp_path / "calls"), "REFUSED": refused} | env
+    env.pop("FASTACT_BUILD_ISAS", None)
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "lib", "--build-temp", "temp"]
+    done = subprocess.run(command, env=env, cwd=tree, capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr, (tmp_path / "calls").read_text().splitlines()
+
+
+def test_a_compiler_that_lacks_openmp_and_an_instruction_set(tmp_path: Path) -> None:
+    """Serial, without these kernels, and the build says so."""
+    said, calls = built(tmp_path, "-fopenmp|-march=x86-64-v4")
+    assert "no OpenMP found: building a serial fastact" in said
+    made = [call for call in calls if "probe" not in call]
+    assert not [call for call in made if re.search(r"-fopenmp( |$)|-lomp|-march=x86-64-v4", call)]
+    kernels = {match[1] for call in made if (match := re.search(r"-DFA_ISA=(\w+)", call))}
+    assert kernels == set(_kernels.compiled_isas()) - {"avx512"}
+    if "avx512" in _kernels.compiled_isas():
+        assert "does not know the flags of avx512: building without" in said
+    assert {name for name in kernels if any(f"FA_EACH({name})" in call for call in made)} == kernels
+    assert sum("-DFA_ISA=" in call for call in made) == 3 * len(kernels)
+
+
+def test_openmp_that_is_where_ldflags_say(tmp_path: Path) -> None:
+    """As with Apple's clang, for which libomp is installed apart."""
+    said, calls = built(tmp_path, "-march=x86-64-v4", CPPFLAGS="-I/omp/include", LDFLAGS="-L/omp/lib")
+    assert "OpenMP" not in said
+    probes = [call for call in calls if "probe.o" in call and " -c " not in call]
+    assert probes
+    assert all("-L/omp/lib" in call for call in probes)
+    assert "-fopenmp" in calls[-1]
+    assert "-L/omp/lib" in calls[-1]
+
+
 def test_sources_for_a_build_are_in_the_manifest() -> None:
     manifest = ROOT / "MANIFEST.in"
     if not manifest.exists():

@@ -37,7 +37,7 @@ static inline REAL F(celu)(REAL x, REAL alpha)
     const REAL t = x / alpha, bounded = F(at_most)(F(at_least)(t, LIMIT(expm1_lo)), LIMIT(expm1_hi));
     const REAL z = F(exponent_of)(bounded, C(-1.0)), s = F(exp2_of)(z);
     const REAL half = FMA(F(expm1_of)(F(remainder_of)(bounded, z, C(-1.0)) + F(quotient_low)(x, alpha, t)), s, s - C(0.5));
-    return (x >= C(0.0)) | (F(abs)(t) < K(0x1p-26f, 0x1p-55)) ? x : (half + half) * alpha;
+    return ((x >= C(0.0)) | (F(abs)(t) < K(0x1p-26f, 0x1p-55))) ? x : (half + half) * alpha;
 }
 static inline REAL F(celu_d)(REAL x, REAL alpha)
 {

@@ -43,7 +43,7 @@ FA_INLINE void F(dense_span)(REAL *a, const fa_xent_job *job, size_t row, size_t
 }
 
 /* a v, and 0 for a = 0 whatever v is (0 * inf = 0), unless x, of which v is made, is nan. */
-static inline REAL F(share)(REAL a, REAL v, REAL x) { return (a == C(0.0)) & (x == x) ? C(0.0) : a * v; }
+static inline REAL F(share)(REAL a, REAL v, REAL x) { return ((a == C(0.0)) & (x == x)) ? C(0.0) : a * v; }
 
 /* What a row holds: logits, log-probabilities, probabilities (of a divergence: those of the second distribution). */
 enum F(given) { F(LOGITS), F(LOG_PROBS), F(PROBS), F(DIVERGENCE) };

@@ -211,7 +211,7 @@ static inline REAL F(log_ratio)(REAL a, REAL b)
     const REAL s = (m - w) / (m + w), s2 = s * s, t = C(2.0) * s;
     const REAL y = FMA(n, F(ln2_hi), t + FMA(t, s2 * F(atanh_r)(s2), n * F(ln2_lo)));
     const REAL outside = b == C(0.0) && a > C(0.0) ? inf : a == C(0.0) && b > C(0.0) ? -inf : inf - inf;
-    return (a > C(0.0)) & (b > C(0.0)) & (a < inf) & (b < inf) ? y : outside;
+    return ((a > C(0.0)) & (b > C(0.0)) & (a < inf) & (b < inf)) ? y : outside;
 }
 
 /* 2^shift log(1 + u) for 0 <= u <= 1, given U = 2^shift u: a result too small for the type keeps its digits. */
