@@ -1,4 +1,4 @@
-"""The parts of a docstring that follow from the signature: of gradients, of losses with gradients, of metrics."""
+"""The parts of docstrings that follow from signatures: of activations, gradients, losses with gradients, metrics."""
 
 from __future__ import annotations
 
@@ -6,6 +6,23 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+RAISES = """\
+Raises
+------
+TypeError
+    For complex, object and string arrays, or if `out` is of a kind that cannot hold the result (integers).
+ValueError
+    If shapes do not broadcast with each other or into `out`, or `out` is read-only{also}.
+
+"""
+
+SEE_GRADIENT = """\
+See Also
+--------
+{name}_grad : Its gradient.
+
+"""
 
 GRADIENT = """\
 Parameters
@@ -24,12 +41,7 @@ Returns
 ndarray or scalar
     The broadcast shape and the dtype of `dy` and `{saved}`; NaN where either is NaN.
 
-Raises
-------
-TypeError
-    For complex, object and string arrays.
-
-See Also
+{raises}See Also
 --------
 {name} : The function, with its formula, kinks and reference.
 
@@ -85,13 +97,26 @@ scikit-learn, ``sklearn.metrics.{name}``.
 """
 
 
+def activation(function: Function) -> Function:
+    """Completes the docstring of an activation: what it raises, and where its gradient is."""
+    return _complete(function, _raises(function) + SEE_GRADIENT.format(name=function.__name__), before="Notes\n")
+
+
+def two_gradients(function: Function) -> Function:
+    """Completes the docstring of the gradient of an activation of two tensors: what it raises, and of what it is."""
+    name = function.__name__.removesuffix("_grad")
+    see = f"See Also\n--------\n{name} : The function, with its formula and reference.\n\n"
+    return _complete(function, _raises(function) + see)
+
+
 def vjp(function: Function) -> Function:
     """Completes the docstring of ``<name>_grad(dy, x or y, ...)``: the sections from Parameters to See Also."""
     positional, keywords = _names(function)
     name, saved, options = function.__name__.removesuffix("_grad"), positional[1], keywords[:-1]
     parameters = f"\n{', '.join(options)}\n    As in `{name}`." if options else ""
     which = "output" if saved == "y" else "input"
-    return _complete(function, GRADIENT.format(name=name, saved=saved, which=which, parameters=parameters))
+    text = GRADIENT.format(name=name, saved=saved, which=which, parameters=parameters, raises=_raises(function))
+    return _complete(function, text)
 
 
 def loss_with_grad(function: Function) -> Function:
@@ -115,6 +140,10 @@ def metric(function: Function) -> Function:
     return _complete(function, text)
 
 
+def _raises(function: Function) -> str:
+    return RAISES.format(also=", or `approximate` is another word" * ("approximate" in _names(function)[1]))
+
+
 def _names(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The arguments by position, those by keyword."""
     code = function.__code__
@@ -122,10 +151,10 @@ def _names(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return code.co_varnames[:first], code.co_varnames[first:last]
 
 
-def _complete(function: Function, text: str) -> Function:
-    """Puts the sections in front of the examples."""
+def _complete(function: Function, text: str, before: str = "Examples\n") -> Function:
+    """Puts the sections in front of another."""
     if function.__doc__:                        # python -OO has none
-        head, mark, examples = function.__doc__.partition("Examples\n")
+        head, mark, examples = function.__doc__.partition(before)
         margin = head[head.rfind("\n") + 1 :]   # Python 3.13 strips it
         function.__doc__ = head + text.replace("\n", f"\n{margin}").replace(f"\n{margin}\n", "\n\n") + mark + examples
     return function

@@ -14,6 +14,7 @@ from typing import Any, Unpack
 from numpy.typing import ArrayLike
 
 from fastact._dispatch import UfuncOptions
+from fastact._docs import activation
 from fastact._kernels import MAP_ID, apply
 
 __all__ = [
@@ -24,13 +25,14 @@ __all__ = [
 _RELU = MAP_ID["relu"]
 
 
+@activation
 def relu(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Rectified linear unit: ``max(x, 0)``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out : ndarray, optional
         Where the result goes; may be `x`.
     **options
@@ -61,13 +63,14 @@ def relu(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
 _RELU6 = MAP_ID["relu6"]
 
 
+@activation
 def relu6(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Rectified linear unit with a ceiling: ``min(max(x, 0), 6)``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -96,6 +99,7 @@ def relu6(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) 
 _LEAKY_RELU = MAP_ID["leaky_relu"]
 
 
+@activation
 def leaky_relu(
     x: ArrayLike, /, *, negative_slope: ArrayLike = 0.01, out: Any = None, **options: Unpack[UfuncOptions]
 ) -> Any:
@@ -104,7 +108,7 @@ def leaky_relu(
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     negative_slope : float or array_like
         Slope for x <= 0; an array broadcasts against `x`.
     out, **options
@@ -135,13 +139,14 @@ def leaky_relu(
 _PRELU = MAP_ID["prelu"]
 
 
+@activation
 def prelu(x: ArrayLike, alpha: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Parametric rectified linear unit: ``x if x > 0 else alpha * x``, with a learnable `alpha`.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     alpha : array_like
         Slopes for x <= 0, broadcast against `x` by NumPy's rules: (C,) for (N, C), (C, 1, 1) for (N, C, H, W).
     out, **options
@@ -173,13 +178,14 @@ def prelu(x: ArrayLike, alpha: ArrayLike, /, *, out: Any = None, **options: Unpa
 _ELU = MAP_ID["elu"]
 
 
+@activation
 def elu(x: ArrayLike, /, *, alpha: ArrayLike = 1.0, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Exponential linear unit: ``x if x > 0 else alpha * expm1(x)``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     alpha : float or array_like
         Minus the limit at -inf.
     out, **options
@@ -210,13 +216,14 @@ def elu(x: ArrayLike, /, *, alpha: ArrayLike = 1.0, out: Any = None, **options: 
 _CELU = MAP_ID["celu"]
 
 
+@activation
 def celu(x: ArrayLike, /, *, alpha: ArrayLike = 1.0, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Continuously differentiable exponential linear unit: ``x if x > 0 else alpha * expm1(x / alpha)``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     alpha : float or array_like
         Minus the limit at -inf, and the length over which it is reached.
     out, **options
@@ -247,13 +254,14 @@ def celu(x: ArrayLike, /, *, alpha: ArrayLike = 1.0, out: Any = None, **options:
 _SELU = MAP_ID["selu"]
 
 
+@activation
 def selu(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Scaled exponential linear unit: ``scale * (x if x > 0 else alpha * expm1(x))``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -283,13 +291,14 @@ def selu(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
 _HARD_SIGMOID = MAP_ID["hard_sigmoid"]
 
 
+@activation
 def hard_sigmoid(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Sigmoid of three straight lines: ``relu6(x + 3) / 6``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -318,13 +327,14 @@ def hard_sigmoid(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOpt
 _HARD_SWISH = MAP_ID["hard_swish"]
 
 
+@activation
 def hard_swish(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """`silu` with a `hard_sigmoid`: ``x * relu6(x + 3) / 6``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -353,6 +363,7 @@ def hard_swish(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptio
 _HARD_TANH = MAP_ID["hard_tanh"]
 
 
+@activation
 def hard_tanh(
     x: ArrayLike, /, *, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, out: Any = None,
     **options: Unpack[UfuncOptions],
@@ -362,7 +373,7 @@ def hard_tanh(
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     min_val, max_val : float or array_like
         The ends; arrays broadcast against `x`.
     out, **options
@@ -393,13 +404,14 @@ def hard_tanh(
 _SOFT_SHRINK = MAP_ID["soft_shrink"]
 
 
+@activation
 def soft_shrink(x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Soft thresholding: ``x - lambd if x > lambd else x + lambd if x < -lambd else 0``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     lambd : float or array_like
         The threshold, at least 0; an array broadcasts against `x`.
     out, **options
@@ -430,13 +442,14 @@ def soft_shrink(x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **o
 _HARD_SHRINK = MAP_ID["hard_shrink"]
 
 
+@activation
 def hard_shrink(x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Hard thresholding: ``x if abs(x) > lambd else 0``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     lambd : float or array_like
         The threshold, at least 0; an array broadcasts against `x`.
     out, **options

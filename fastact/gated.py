@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastact._dispatch import UfuncOptions, as_floats, check_axis, check_out
+from fastact._docs import activation, two_gradients
 from fastact._kernels import MAP_ID, apply, apply_halves
 
 __all__ = ["geglu", "geglu_grad", "glu", "glu_grad", "reglu", "reglu_grad", "swiglu", "swiglu_grad"]
@@ -18,6 +19,7 @@ __all__ = ["geglu", "geglu_grad", "glu", "glu_grad", "reglu", "reglu_grad", "swi
 _SWIGLU = MAP_ID["swiglu"]
 
 
+@activation
 def swiglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Swish-gated linear unit: ``silu(gate) * up``.
 
@@ -53,6 +55,7 @@ def swiglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unp
 _SWIGLU_GRAD = MAP_ID["swiglu_grad"]
 
 
+@two_gradients
 def swiglu_grad(
     dy: ArrayLike, gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]
 ) -> tuple[Any, Any]:
@@ -87,6 +90,7 @@ def swiglu_grad(
 _GEGLU = MAP_ID["geglu"]
 
 
+@activation
 def geglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """GELU-gated linear unit: ``gelu(gate) * up``.
 
@@ -122,6 +126,7 @@ def geglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpa
 _GEGLU_GRAD = MAP_ID["geglu_grad"]
 
 
+@two_gradients
 def geglu_grad(
     dy: ArrayLike, gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]
 ) -> tuple[Any, Any]:
@@ -156,6 +161,7 @@ def geglu_grad(
 _REGLU = MAP_ID["reglu"]
 
 
+@activation
 def reglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Rectifier-gated linear unit: ``relu(gate) * up``.
 
@@ -191,6 +197,7 @@ def reglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpa
 _REGLU_GRAD = MAP_ID["reglu_grad"]
 
 
+@two_gradients
 def reglu_grad(
     dy: ArrayLike, gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]
 ) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Unpack
 from numpy.typing import ArrayLike
 
 from fastact._dispatch import UfuncOptions, check_choice
+from fastact._docs import activation
 from fastact._kernels import MAP_ID, apply
 
 __all__ = [
@@ -16,13 +17,14 @@ __all__ = [
 _SIGMOID = MAP_ID["sigmoid"]
 
 
+@activation
 def sigmoid(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Logistic sigmoid: ``1 / (1 + exp(-x))``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -51,13 +53,14 @@ def sigmoid(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]
 _LOG_SIGMOID = MAP_ID["log_sigmoid"]
 
 
+@activation
 def log_sigmoid(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Logarithm of the logistic sigmoid: ``-log1p(exp(-x))``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -87,13 +90,14 @@ def log_sigmoid(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOpti
 _TANH = MAP_ID["tanh"]
 
 
+@activation
 def tanh(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Hyperbolic tangent: ``(exp(x) - exp(-x)) / (exp(x) + exp(-x))``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -122,13 +126,14 @@ def tanh(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
 _SOFTPLUS = MAP_ID["softplus"]
 
 
+@activation
 def softplus(x: ArrayLike, /, *, beta: ArrayLike = 1.0, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Smooth rectifier: ``log1p(exp(beta * x)) / beta``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     beta : float or array_like
         Sharpness: the larger, the closer to `relu`. An array broadcasts against `x`.
     out, **options
@@ -159,13 +164,14 @@ def softplus(x: ArrayLike, /, *, beta: ArrayLike = 1.0, out: Any = None, **optio
 _SOFTSIGN = MAP_ID["softsign"]
 
 
+@activation
 def softsign(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Sigmoid with polynomial tails: ``x / (1 + abs(x))``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -194,13 +200,14 @@ def softsign(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions
 _SQUAREPLUS = MAP_ID["squareplus"]
 
 
+@activation
 def squareplus(x: ArrayLike, /, *, b: ArrayLike = 4.0, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Smooth rectifier without exponentials: ``(x + sqrt(x*x + b)) / 2``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     b : float or array_like
         Width of the bend, at least 0; 0 gives `relu`. An array broadcasts against `x`.
     out, **options
@@ -231,13 +238,14 @@ def squareplus(x: ArrayLike, /, *, b: ArrayLike = 4.0, out: Any = None, **option
 _SILU = MAP_ID["silu"]
 
 
+@activation
 def silu(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Sigmoid linear unit, also called swish: ``x * sigmoid(x)``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -267,13 +275,14 @@ def silu(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
 _MISH = MAP_ID["mish"]
 
 
+@activation
 def mish(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Mish: ``x * tanh(softplus(x))``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
@@ -302,6 +311,7 @@ def mish(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
 _GELU = {"none": MAP_ID["gelu"], "tanh": MAP_ID["gelu_tanh"]}
 
 
+@activation
 def gelu(
     x: ArrayLike, /, *, approximate: Literal["none", "tanh"] = "none", out: Any = None, **options: Unpack[UfuncOptions]
 ) -> Any:
@@ -310,7 +320,7 @@ def gelu(
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     approximate : {"none", "tanh"}
         "tanh" computes ``0.5 * x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3)))`` instead.
     out, **options
@@ -320,11 +330,6 @@ def gelu(
     -------
     ndarray or scalar
         Shape and dtype of `x`, at least -0.17.
-
-    Raises
-    ------
-    ValueError
-        If `approximate` is another word.
 
     Notes
     -----
@@ -347,13 +352,14 @@ def gelu(
 _TANH_SHRINK = MAP_ID["tanh_shrink"]
 
 
+@activation
 def tanh_shrink(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -> Any:
     """Tanh shrinkage: ``x - tanh(x)``.
 
     Parameters
     ----------
     x : array_like
-        Input, any shape.
+        Input, any shape: floats, which keep their dtype, or integers, which promote as in `np.exp`.
     out, **options
         As in `relu`.
 
