@@ -11,11 +11,6 @@ typedef struct {
     double cross[LANES];
 } F(pair);
 
-FA_INLINE REAL F(exp_of_d)(REAL d, F(temperature) t, const int general)
-{
-    return general ? F(exp_over)(d, t) : F(exp_row)(d, C(-0.0));
-}
-
 FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *keep, const REAL *m, F(temperature) t, F(pair) *p, size_t at,
                             const int general, const int store)
 {
@@ -34,16 +29,17 @@ FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *k
         LANE(SPAN) rest[0][j] = rest[1][j] = cross[j] = C(0.0);
         for (size_t i = block; i < end; i += SPAN) {
             const REAL *x = F(span)(buf[0], student, keep, i, end), *y = F(span)(buf[1], teacher, keep, i, end);
+            REAL dx[SPAN], dy[SPAN], teacher_e[SPAN];
+            LANE(SPAN) dx[j] = x[j] - m[0], dy[j] = y[j] - m[1];
+            F(exp_lanes)(ebuf, dx, SPAN, t, general);
+            F(exp_lanes)(teacher_e, dy, SPAN, t, general);
             LANE(SPAN) {
-                const REAL dx = x[j] - m[0], dy = y[j] - m[1];
-                const REAL ex = F(exp_of_d)(dx, t, general), ey = F(exp_of_d)(dy, t, general);
-                const REAL apart = general ? F(over)(dy, t) - F(over)(dx, t) : dy - dx;
-                rest[0][j] += x[j] == m[0] ? C(0.0) : ex;
+                const REAL apart = general ? F(over)(dy[j], t) - F(over)(dx[j], t) : dy[j] - dx[j], ey = teacher_e[j];
+                rest[0][j] += x[j] == m[0] ? C(0.0) : ebuf[j];
                 rest[1][j] += y[j] == m[1] ? C(0.0) : ey;
                 cross[j] += ey == C(0.0) ? C(0.0) : ey * apart;
                 counts[0][j] += x[j] == m[0];
                 counts[1][j] += y[j] == m[1];
-                ebuf[j] = ex;
             }
             if (store)
                 F(unpadded)(SAMPLE(grad, row) + i, ebuf, end - i < SPAN ? end - i : SPAN);
@@ -70,7 +66,10 @@ FA_INLINE void F(pair_gradient)(const fa_xent_job *job, size_t row, const uint8_
     for (size_t i = 0; i < job->cols; i += SPAN) {
         const size_t count = job->cols - i < SPAN ? job->cols - i : SPAN;
         const REAL *y = F(span)(buf, SAMPLE(target, row), keep, i, job->cols), *e = F(span)(ebuf, grad, NULL, i, job->cols);
-        LANE(SPAN) ebuf[j] = FMA(e[j], scale, -(teacher_scale * F(exp_of_d)(y[j] - m, t, general)));
+        REAL d[SPAN], teacher_e[SPAN];
+        LANE(SPAN) d[j] = y[j] - m;
+        F(exp_lanes)(teacher_e, d, SPAN, t, general);
+        LANE(SPAN) ebuf[j] = FMA(e[j], scale, -(teacher_scale * teacher_e[j]));
         F(unpadded)(grad + i, ebuf, count);
     }
     if (keep)
@@ -142,12 +141,15 @@ FA_INLINE void F(cross_panel)(const REAL *x, const REAL *y, size_t n, size_t wid
         REAL acc[LANES];
         n -= left;
         LANE(LANES) acc[j] = C(0.0);
-        for (; left; left--, at += width)
+        for (; left; left--, at += width) {
+            REAL dy[LANES], ey[LANES];
+            LANE(LANES) dy[j] = y[at + j] - my[j];
+            F(exp_lanes)(ey, dy, LANES, t, general);
             LANE(LANES) {
-                const REAL dx = x[at + j] - mx[j], dy = y[at + j] - my[j], ey = F(exp_of_d)(dy, t, general);
-                const REAL apart = general ? F(over)(dy, t) - F(over)(dx, t) : dy - dx;
-                acc[j] += ey == C(0.0) ? C(0.0) : ey * apart;
+                const REAL dx = x[at + j] - mx[j], apart = general ? F(over)(dy[j], t) - F(over)(dx, t) : dy[j] - dx;
+                acc[j] += ey[j] == C(0.0) ? C(0.0) : ey[j] * apart;
             }
+        }
         F(lanes_add)(&cross->sums, acc);
     }
 }
@@ -163,11 +165,13 @@ FA_INLINE void F(pair_panel)(REAL *x, const REAL *y, size_t n, size_t width, con
         teacher_scale[j] = (REAL)s->k[j];
         counts[j] = s->counts[j] && job->scale != 0.0;
     }
-    for (; n; n--, x += width, y += width)
-        LANE(LANES) {
-            const REAL ex = F(exp_of_d)(x[j] - mx[j], t, general), ey = F(exp_of_d)(y[j] - my[j], t, general);
-            x[j] = counts[j] ? FMA(ex, scale[j], -(teacher_scale[j] * ey)) : C(0.0);
-        }
+    for (; n; n--, x += width, y += width) {
+        REAL dx[LANES], dy[LANES], ex[LANES], ey[LANES];
+        LANE(LANES) dx[j] = x[j] - mx[j], dy[j] = y[j] - my[j];
+        F(exp_lanes)(ex, dx, LANES, t, general);
+        F(exp_lanes)(ey, dy, LANES, t, general);
+        LANE(LANES) x[j] = counts[j] ? FMA(ex[j], scale[j], -(teacher_scale[j] * ey[j])) : C(0.0);
+    }
 }
 
 /* Every phase starts from the logits: with temperature and mask the exponentials are the smaller part of short rows. */

@@ -153,6 +153,23 @@ ROWS(linear_finish)
     }
 }
 
+/* e^(z - m) scale in place */
+FA_INLINE void F(exp_row_scaled)(REAL *z, size_t n, REAL m, REAL scale)
+{
+    const F(temperature) t = {C(1.0), C(0.0)};
+    REAL buf[SPAN], d[SPAN];
+    for (size_t i = 0; i < n; i += SPAN) {
+        REAL *at = z + i, *to = n - i < SPAN ? buf : at;
+        if (to == buf)
+            F(padded)(buf, at, NULL, n - i, -REAL_INF);
+        LANE(SPAN) d[j] = to[j] - m;
+        F(exp_lanes)(to, d, SPAN, t, 0);
+        LANE(SPAN) to[j] *= scale;
+        if (to == buf)
+            F(unpadded)(at, buf, n - i);
+    }
+}
+
 ROWS(linear_gradient)
 {
     const fa_linear_job *job = job_;
@@ -169,10 +186,10 @@ ROWS(linear_gradient)
             }
             const REAL m = (REAL)state->m, p_scale = (REAL)state->p_scale;
             if (job->of.target || job->of.smoothing != 0.0) {
-                LANE(n) z[j] = F(exp_row)(z[j] - m, C(-0.0));
+                F(exp_row_scaled)(z, n, m, C(1.0));
                 F(dense_gradient)(&job->of, row + r, z, z, job->first, n, (REAL)s.u[r], p_scale, (REAL)state->k);
             } else
-                LANE(n) z[j] = F(exp_row)(z[j] - m, C(-0.0)) * p_scale;
+                F(exp_row_scaled)(z, n, m, p_scale);
             if (job->of.labels && F(in_block)(job, s.label[r]) < n)
                 z[F(in_block)(job, s.label[r])] = (REAL)state->at_label;
         }

@@ -12,6 +12,9 @@
  * class dominates. Only chunks that hold the maximum pay for leaving it out: there every maximum is masked and counted, and
  * rest gets the count - 1.
  */
+#if FA_BITS == 32
+#include "fastact/exp_table.h"
+#endif
 #undef SPAN
 #undef BLOCK
 #undef LANE
@@ -52,10 +55,11 @@ static inline F(temperature) F(temperature_of)(double t)
 /* d/T */
 static inline REAL F(over)(REAL d, F(temperature) t) { return F(abs)(d) < REAL_INF ? FMA(d, t.hi, d * t.lo) : d; }
 
-/* e^(d + low) for d <= 0, exactly 0 where it would be under the smallest normal number. In float32 with FMA exp_nonpos in a
- * form that the sums of rows can afford: plain Horner (each lane of a sum waits for nothing else), the scale inside the last
- * FMA, and one part of ln 2 (its rounding costs 0.02|d| eps beside the 0.5|d| eps of x - max): 0.097 against 0.128 ns per
- * element on AVX-512, 0.203 against 0.269 on AVX2. In float64, where Horner's chain is twice as long, it is 5 % slower. */
+/* e^(d + low) for d <= 0, exactly 0 where it would be under the smallest normal number. In float32 with FMA and no table
+ * (exp_table.h) exp_nonpos in a form that the sums of rows can afford: plain Horner (each lane of a sum waits for nothing
+ * else), the scale inside the last FMA, and one part of ln 2 (its rounding costs 0.02|d| eps beside the 0.5|d| eps of x -
+ * max): 0.097 against 0.128 ns per element on AVX-512, 0.203 against 0.269 on AVX2. In float64, where Horner's chain is twice
+ * as long, it is 5 % slower. */
 FA_INLINE REAL F(exp_row)(REAL d, REAL low)
 {
 #if FA_BITS == 32 && FA_HAS_FMA
@@ -71,11 +75,21 @@ FA_INLINE REAL F(exp_row)(REAL d, REAL low)
     return d < LIMIT(exp_normal_lo) ? C(0.0) : e;
 }
 
-/* e^(d/T), d <= 0. The rounding of d/T alone would cost 0.5*|d|/T eps: its low part goes into the reduced argument. */
-FA_INLINE REAL F(exp_over)(REAL d, F(temperature) t)
+/* e^d for `count` d <= 0 (a multiple of LANES, known when compiling), of d/T if general. The rounding of d/T alone would cost
+ * 0.5*|d|/T eps: its low part goes into the reduced argument. */
+FA_INLINE void F(exp_lanes)(REAL *e, const REAL *d, size_t count, F(temperature) t, const int general)
 {
-    const REAL x = d * t.hi;
-    return F(exp_row)(x, d * t.lo + (FA_HAS_FMA ? FMA(d, t.hi, -x) : C(0.0)));
+    REAL x[SPAN], low[SPAN];
+    if (general)
+        LANE(count) {
+            x[j] = d[j] * t.hi;
+            low[j] = d[j] * t.lo + (FA_HAS_FMA ? FMA(d[j], t.hi, -x[j]) : C(0.0));
+        }
+#if FA_BITS == 32 && FA_EXP_TABLE
+    exp_by_table(e, general ? x : d, general ? low : NULL, count);
+#else
+    LANE(count) e[j] = general ? F(exp_row)(x[j], low[j]) : F(exp_row)(d[j], C(-0.0));
+#endif
 }
 
 /* `value` where the mask is 0 and, up to the end of the span, past its end. */
@@ -214,12 +228,16 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
         LANE(SPAN) acc[j] = C(0.0);
 #undef EXP_SPAN
 #define EXP_SPAN(from, to)                                                              \
-        LANE(SPAN) {                                                                    \
-            const REAL d = (from)[j] - m, v = general ? F(exp_over)(d, t) : F(exp_row)(d, C(-0.0)); \
-            const INT top = exclude ? -((from)[j] == m) : 0;    /* one mask for both: two selects would compare twice */ \
-            acc[j] += F(from_bits)(F(bits)(v) & ~(UINT)top);                            \
-            if (exclude) counts[j] -= top;                                              \
-            if (store) (to)[j] = v;                                                     \
+        {                                                                               \
+            REAL d[SPAN], v[SPAN];                                                      \
+            LANE(SPAN) d[j] = (from)[j] - m;                                            \
+            F(exp_lanes)(v, d, SPAN, t, general);                                       \
+            LANE(SPAN) {                                                                \
+                const INT top = exclude ? -((from)[j] == m) : 0;    /* one mask for both: two selects would compare twice */ \
+                acc[j] += F(from_bits)(F(bits)(v[j]) & ~(UINT)top);                     \
+                if (exclude) counts[j] -= top;                                          \
+                if (store) (to)[j] = v[j];                                              \
+            }                                                                           \
         }
         size_t i = b;
         for (; i + SPAN <= end; i += SPAN) {

@@ -78,12 +78,16 @@ FA_INLINE void F(softmax_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
 FA_INLINE void F(panel_write)(REAL *p, size_t n, size_t width, const REAL *m, const double *by, F(temperature) t, const int general,
                               const int result, const int again)
 {
-    REAL factor[LANES];
+    REAL factor[LANES], d[LANES];
     LANE(LANES) factor[j] = (REAL)by[j];
     for (size_t c = 0; c < n; c++, p += width)
-        if (result == F(SOFTMAX))
-            LANE(LANES) p[j] = (again ? F(exp_over)(p[j] - m[j], t) : p[j]) * factor[j];
-        else
+        if (result == F(SOFTMAX)) {
+            if (again) {
+                LANE(LANES) d[j] = p[j] - m[j];
+                F(exp_lanes)(p, d, LANES, t, 1);
+            }
+            LANE(LANES) p[j] *= factor[j];
+        } else
             LANE(LANES) p[j] = (general ? F(over)(p[j] - m[j], t) : p[j] - m[j]) - factor[j];
 }
 

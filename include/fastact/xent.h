@@ -216,11 +216,17 @@ FA_INLINE void F(cross_entropy_panel)(REAL *p, const REAL *a, size_t n, size_t w
         k[j] = (REAL)s->k[j];
         counts[j] = s->counts[j] && job->scale != 0.0;
     }
-    for (; n; n--, p += width, a += width)
+    for (; n; n--, p += width, a += width) {
+        if (again) {
+            REAL d[LANES];
+            LANE(LANES) d[j] = p[j] - m[j];
+            F(exp_lanes)(p, d, LANES, t, 1);
+        }
         LANE(LANES) {
-            const REAL e = again ? F(exp_over)(p[j] - m[j], t) : p[j], v = e * p_scale[j];
+            const REAL v = p[j] * p_scale[j];
             p[j] = !counts[j] ? C(0.0) : dense ? FMA(-k[j], a[j], v) : v;
         }
+    }
 }
 
 /* (x - max)/T of the labels of a group. Read from the panel p, if it has all classes: classes a power of two apart have left
