@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
-from fastact._dispatch import as_floats, as_operand, check_number, check_out, default_modes, is_number
+from fastact._dispatch import as_floats, as_operand, check_number, check_out, default_modes
 from fastact._layout import Axis, Layout, broadcast_mask, check_temperature
 from fastact._reduction import check_reduction, check_weight, reduced
 
@@ -30,44 +30,30 @@ class Options(NamedTuple):
     sample_weight: ArrayLike | None = None
     gamma: float | None = None
 
-    @property
-    def plain(self) -> bool:
-        """Whether nothing is asked for beyond labels."""
-        return (self.weight is None and self.where is None and self.sample_weight is None
-                and is_number(self.label_smoothing, 0) and is_number(self.temperature, 1) and self.gamma is None)
 
-
-def plain_loss(name: str, kernel: int, logits: Any, labels: Any, options: Options, grad: Any) -> Any:
-    """(loss, gradient) without further options if the arrays are plain, else None."""
-    reduction = options.reduction
-    if reduction not in ("mean", "sum"):
-        return None
-    plain = _kernels.class_plain(
-        kernel, logits, labels, options.axis, options.ignore_index, reduction == "mean", grad
-    )
-    if plain is None:
-        return None
-    total, divisor, bad, grad = plain
-    if bad >= 0:
-        raise IndexError(label_error(name, labels, bad, logits.shape[options.axis]))
-    return reduced(total, divisor, reduction, logits.dtype), grad
-
-
-@default_modes
 def classification_loss(
-    name: str, kernel: str, logits: ArrayLike, target: ArrayLike, options: Options, grad_out: Any = False,
+    name: str, kernel: int, first: ArrayLike, target: ArrayLike, options: tuple[Any, ...], grad_out: Any = False,
     arguments: tuple[str, str] = ("logits", "target"),
 ) -> Any:
     """The loss, or (loss, gradient) unless `grad_out` is False: all is checked before the kernel writes anything.
 
-    `arguments` are the names of the first two.
+    `options` are those of Options, in order; `arguments` are the names of the first two.
     """
+    loss = _kernels.class_plain(kernel, first, target, options, grad_out)
+    if loss is None:
+        return general_loss(name, kernel, first, target, Options(*options), grad_out, arguments)
+    if type(loss) is int:
+        raise IndexError(label_error(name, target, loss, first.shape[options[0]]))  # type: ignore[arg-type,union-attr]
+    return loss
+
+
+@default_modes
+def general_loss(
+    name: str, kernel: int, logits: ArrayLike, target: ArrayLike, options: Options, grad_out: Any,
+    arguments: tuple[str, str],
+) -> Any:
+    """What classification_loss gives, of any arguments."""
     grad = grad_out is not False
-    id = _ID[kernel + "_with_grad" * grad]
-    if options.plain and id not in _DISTILLATION:
-        plain = plain_loss(name, id, logits, target, options, grad_out)
-        if plain is not None:
-            return plain if grad else plain[0]
     check_reduction(name, options.reduction)
     given = as_floats(name, arguments[0], as_operand(name, arguments[0], logits))
     compute = np.dtype(np.float32) if given.dtype == np.float16 else given.dtype
@@ -76,7 +62,7 @@ def classification_loss(
     samples = given.shape[:axis] + given.shape[axis + 1 :]
     labels: NDArray[Any] | None = None
     probabilities: NDArray[Any] | None = None
-    if id in _DISTILLATION:
+    if kernel in _DISTILLATION:
         probabilities = as_floats(name, arguments[1], as_operand(name, arguments[1], target), compute)
         if probabilities.shape != given.shape:
             text = f"{name}: {arguments[1]} has shape {probabilities.shape}, expected {given.shape}, that of"
@@ -116,7 +102,7 @@ def classification_loss(
             gradient = np.empty(x.shape, compute)
     each = np.empty(samples, compute) if options.reduction == "none" else None
     total, divisor, bad = _kernels.class_loss(
-        id, layout.split, x, labels, probabilities,
+        kernel, layout.split, x, labels, probabilities,
         mask, weight,
         None if sample_weight is None else np.ascontiguousarray(sample_weight),
         each, gradient, ignore, smoothing, temperature, gamma, divisor, options.reduction == "mean",

@@ -8,12 +8,11 @@ Design in short
  - A task is `noexcept nogil`: everything is validated before, so a job cannot fail half-way.
  - `run` sets the default floating-point modes around every task, in every worker, and restores the caller's.
 The elementwise maps are in _map.pxi, those over runs in _map_rows.pxi (parameters per channel in _channels.pxi, glu in
-_glu.pxi, both gradients of prelu in _prelu.pxi), rows in _rows.pxi, losses of linear layers in _linear.pxi, pointwise
-losses in _losses.pxi, the C API in
-_capi.pxi.
+_glu.pxi, both gradients of prelu in _prelu.pxi), rows in _rows.pxi, classification losses in _classes.pxi, losses
+of linear layers in _linear.pxi, pointwise losses in _losses.pxi, the C API in _capi.pxi.
 """
 from cython.parallel cimport prange
-from libc.float cimport FLT_MAX
+from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -22,7 +21,7 @@ from libc.string cimport memcpy, memset, strcmp
 cimport numpy as cnp
 from cpython.exc cimport PyErr_SetNone
 from cpython.float cimport PyFloat_CheckExact
-from cpython.long cimport PyLong_CheckExact
+from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.pycapsule cimport PyCapsule_New
 
 import os
@@ -227,5 +226,6 @@ include "_glu.pxi"
 include "_losses.pxi"
 include "_prelu.pxi"
 include "_rows.pxi"
+include "_classes.pxi"
 include "_linear.pxi"
 include "_capi.pxi"

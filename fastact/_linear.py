@@ -345,7 +345,7 @@ def small_loss(x: Any, linear_weight: Any, target: Any, linear_bias: Any, option
     if linear_bias is not None:
         z += linear_bias
     kernel = _ID["cross_entropy_with_grad" if grad else "cross_entropy"]
-    known = _kernels.class_plain(kernel, z, target, 1, options.ignore_index, options.reduction == "mean", grad and z)
+    known = _kernels.class_sums(kernel, z, target, 1, options.ignore_index, options.reduction == "mean", grad and z)
     if known is None or known[1] != len(x) or known[2] >= 0:
         return None
     loss = reduced(known[0], known[1], options.reduction, x.dtype)

@@ -61,7 +61,7 @@ cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept no
     return True
 
 
-def reduced(double total, double divisor, bint single):
+cpdef reduced(double total, double divisor, bint single):
     """total / divisor, NaN if that is 0, as a NumPy scalar of float32 or float64: the last roundings of a loss."""
     cdef fa_fp saved = fa_fp_enter()
     cdef double value = total / divisor if divisor != 0 else NAN

@@ -1,16 +1,14 @@
-# Rows: softmax and its kin, classification losses, and the gufuncs. Included by _kernels.pyx.
+# Rows: softmax and its kin, and the gufuncs. Included by _kernels.pyx.
 #
 # A kernel takes outer x cols x inner tensors (rows_job.h) and runs any of its units; which run together changes no bit.
 # Units are rows, or blocks of columns where rows are short or the classes are not the last axis. Too few rows that are
 # long are split over the threads: three phases over a row's chunks, with the sums of the serial path.
 
 cdef extern from "_runtime.h" nogil:
-    enum: FA_CHUNKS, FA_LABEL_UNIT
+    enum: FA_CHUNKS
     enum: FA_ROWS_softmax, FA_ROWS_log_softmax, FA_ROWS_logsumexp, FA_ROWS_softmax_grad, FA_ROWS_log_softmax_grad
     enum: FA_ROWS_split_max, FA_ROWS_softmax_split_sum, FA_ROWS_log_softmax_split_sum, FA_ROWS_logsumexp_split_sum
     enum: FA_ROWS_softmax_split_write, FA_ROWS_log_softmax_split_write, FA_ROWS_logsumexp_split_write
-    enum: FA_ROWS_check_labels
-    enum: FA_INT8, FA_INT16, FA_INT32, FA_INT64, FA_UINT8, FA_UINT16, FA_UINT32, FA_UINT64
     ctypedef struct fa_rows_job:
         const void *x
         const void *dy
@@ -22,32 +20,11 @@ cdef extern from "_runtime.h" nogil:
         void *top
         double *partial
         int stream
-    ctypedef struct fa_xent_job:
-        const void *x
-        const void *target
-        const uint8_t *where
-        void *grad
-        int stream
-        void *loss
-        double *partial
-        size_t outer, cols, inner, unit_rows
-        const char *labels
-        Py_ssize_t label_stride
-        int label_type, focal
-        int64_t ignores
-        int64_t ignore
-        const void *weight
-        const void *sample_weight
-        double temperature, smoothing, gamma, scale
-        int64_t *bad
     const char *fa_rows_names[FA_NROWS]
     size_t fa_rows_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
     size_t fa_split_chunks(size_t cols, size_t itemsize)
     int fa_by_columns(size_t cols, size_t inner)
     size_t fa_columns_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
-    size_t fa_class_unit_rows(const fa_xent_job *job, int kernel, size_t itemsize)
-    size_t fa_class_units(const fa_xent_job *job, int kernel, size_t itemsize)
-    int64_t fa_class_ns(const fa_xent_job *job, int kernel, size_t itemsize)
 
 ROWS_ID = {fa_rows_names[i].decode(): i for i in range(FA_NROWS)}
 
@@ -307,153 +284,3 @@ cdef make_gufunc(int kernel, const char *signature):
 UFUNCS.update({fa_rows_names[kernel].decode(): make_gufunc(kernel, signature) for kernel, signature in (
     (FA_ROWS_softmax, b"(n)->(n)"), (FA_ROWS_log_softmax, b"(n)->(n)"), (FA_ROWS_logsumexp, b"(n)->()"),
     (FA_ROWS_softmax_grad, b"(n),(n)->(n)"), (FA_ROWS_log_softmax_grad, b"(n),(n)->(n)"))})
-
-
-# ---- classification losses ------------------------------------------------------------------------------------------
-
-cdef int label_type(cnp.ndarray labels):
-    cdef bint signed = cnp.PyTypeNum_ISSIGNED(cnp.PyArray_TYPE(labels))
-    cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(labels)
-    if signed:
-        return FA_INT8 if size == 1 else FA_INT16 if size == 2 else FA_INT32 if size == 4 else FA_INT64
-    return FA_UINT8 if size == 1 else FA_UINT16 if size == 2 else FA_UINT32 if size == 4 else FA_UINT64
-
-
-cdef double check_labels(fa_xent_job *job, int dtype) noexcept nogil:
-    """The total weight of the samples that count; job.bad[0] is the first whose label is no class, or -1."""
-    cdef Py_ssize_t samples = job.outer * job.inner, units = (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, u
-    cdef int64_t first = -1
-    run(table.rows.run[FA_ROWS_check_labels][dtype], job, units,
-        fa_parts(samples * 2 if job.weight != NULL else samples // 2))
-    for u in range(units):
-        if first < 0:
-            first = job.bad[u]
-    job.bad[0] = first
-    return tree_sum(job.partial, units, 1)
-
-
-def class_loss(int kernel, tuple shape, cnp.ndarray x, labels, target, where, weight, sample_weight, loss, grad,
-               ignore, double smoothing, double temperature, gamma, double divisor, bint mean):
-    """(sum of the losses, divisor, -1), or (0, 0, position) if the label there is no class; then nothing was written.
-
-    All arrays are checked: C-contiguous (labels: one stride), aligned, native, of x's dtype. divisor: the total weight
-    of the samples, computed here if there are labels.
-    """
-    cdef fa_xent_job job
-    cdef int dtype = FA_F64 if cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE else FA_F32
-    memset(&job, 0, sizeof(job))
-    job.outer, job.cols, job.inner = shape
-    job.x = cnp.PyArray_DATA(x)
-    if target is not None:
-        job.target = cnp.PyArray_DATA(<cnp.ndarray>target)
-    if where is not None:
-        job.where = <const uint8_t *>cnp.PyArray_DATA(<cnp.ndarray>where)
-    if weight is not None:
-        job.weight = cnp.PyArray_DATA(<cnp.ndarray>weight)
-    if sample_weight is not None:
-        job.sample_weight = cnp.PyArray_DATA(<cnp.ndarray>sample_weight)
-    if loss is not None:
-        job.loss = cnp.PyArray_DATA(<cnp.ndarray>loss)
-    if grad is not None:
-        job.grad = cnp.PyArray_DATA(<cnp.ndarray>grad)
-    if labels is not None:
-        job.labels = <const char *>cnp.PyArray_DATA(<cnp.ndarray>labels)
-        job.label_type = label_type(<cnp.ndarray>labels)
-        job.label_stride = cnp.PyArray_STRIDE(<cnp.ndarray>labels, 0)
-    job.ignores = ignore is not None
-    job.ignore = ignore if ignore is not None else 0
-    job.focal = gamma is not None
-    job.gamma = gamma if gamma is not None else 0.0
-    job.smoothing, job.temperature = smoothing, temperature
-    return class_run(&job, kernel, dtype, divisor, mean)
-
-
-cdef class_run(fa_xent_job *job, int kernel, int dtype, double divisor, bint mean):
-    """Checks the labels and, if all are classes, runs the job."""
-    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, samples = job.outer * job.inner
-    cdef Py_ssize_t units = fa_class_units(job, kernel, itemsize)
-    cdef Py_ssize_t slots = max(units, (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, 1)
-    cdef double total = 0.0
-    cdef int64_t bad
-    cdef fa_fp modes
-    cdef char *memory = <char *>malloc(slots * (sizeof(double) + sizeof(int64_t)))
-    if memory == NULL:
-        raise MemoryError
-    job.unit_rows = fa_class_unit_rows(job, kernel, itemsize)
-    job.stream = (job.grad != NULL and job.grad != job.x
-                  and past_caches(samples * job.cols * itemsize * (2 if job.target == NULL else 3)))
-    job.partial = <double *>memory
-    job.bad = <int64_t *>(memory + slots * sizeof(double))
-    job.bad[0] = -1
-    if job.cols == 0 and job.loss != NULL:              # sums of nothing
-        memset(job.loss, 0, samples * itemsize)
-    with nogil:
-        modes = fa_fp_enter()
-        if job.labels != NULL:
-            divisor = check_labels(job, dtype)
-        if job.bad[0] < 0 and samples * job.cols > 0:
-            job.scale = 1.0 if not mean else 1.0 / divisor if divisor != 0.0 else 0.0
-            run(table.rows.run[kernel][dtype], job, units, fa_parts(fa_class_ns(job, kernel, itemsize)))
-            total = tree_sum(job.partial, units, 1)
-        fa_fp_leave(modes)
-    bad = job.bad[0]
-    free(memory)
-    return total, divisor, bad
-
-
-def class_plain(int kernel, x_, labels_, axis_, ignore, bint mean, grad):
-    """(sum of the losses, divisor, -1 or the position of a label that is no class, gradient), or None if not plain.
-
-    That is: C-contiguous logits of float32 or float64, integer labels of one dimension less, no option but `ignore`.
-    grad: False for none, None for a new array, or the array it goes to.
-    """
-    cdef fa_xent_job job
-    cdef cnp.ndarray x, labels
-    cdef int dtype = fast_dtype(x_), d, ndim
-    cdef Py_ssize_t nbytes, axis
-    if (dtype < 0 or type(labels_) is not cnp.ndarray or not PyLong_CheckExact(axis_)
-            or not (ignore is None or PyLong_CheckExact(ignore))):
-        return None
-    x, labels = <cnp.ndarray>x_, <cnp.ndarray>labels_
-    ndim = cnp.PyArray_NDIM(x)
-    if (ndim < 2 or cnp.PyArray_NDIM(labels) != ndim - 1 or not cnp.PyArray_ISCARRAY_RO(labels)
-            or not cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(labels))):
-        return None
-    axis = axis_
-    if axis < 0:
-        axis += ndim
-    if not 0 <= axis < ndim:
-        return None
-    memset(&job, 0, sizeof(job))
-    job.outer = job.inner = 1
-    for d in range(ndim):
-        if d < axis:
-            job.outer *= cnp.PyArray_DIM(x, d)
-        elif d > axis:
-            job.inner *= cnp.PyArray_DIM(x, d)
-        if d != axis and cnp.PyArray_DIM(labels, d - (d > axis)) != cnp.PyArray_DIM(x, d):
-            return None
-    job.cols = cnp.PyArray_DIM(x, <int>axis)
-    job.x = cnp.PyArray_DATA(x)
-    job.labels = <const char *>cnp.PyArray_DATA(labels)
-    job.label_type = label_type(labels)
-    job.label_stride = cnp.PyArray_ITEMSIZE(labels)
-    job.temperature = 1.0
-    if ignore is not None:
-        if not -2**63 <= ignore < 2**63:
-            return None
-        job.ignores, job.ignore = True, ignore
-    if grad is not False:
-        if grad is None:
-            grad = cnp.PyArray_SimpleNew(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
-        elif (fast_dtype(grad) != dtype or not same_shape(<cnp.ndarray>grad, x)
-              or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>grad)):
-            return None
-        nbytes = cnp.PyArray_NBYTES(x)
-        job.grad = cnp.PyArray_DATA(<cnp.ndarray>grad)
-        if job.grad != job.x and not apart(<char *>job.grad, <char *>job.x, nbytes):
-            return None
-        if not apart(<char *>job.grad, <char *>job.labels, max(nbytes, cnp.PyArray_NBYTES(labels))):
-            return None
-    total, divisor, bad = class_run(&job, kernel, dtype, 0.0, mean)
-    return total, divisor, bad, grad

@@ -12,9 +12,12 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastact import _docs
-from fastact._classes import Options, classification_loss
+from fastact._classes import classification_loss
+from fastact._kernels import ROWS_ID
 
 _LOG_PROBS = "log_probs", "target"
+_CROSS_ENTROPY, _CROSS_ENTROPY_WITH_GRAD = ROWS_ID["cross_entropy"], ROWS_ID["cross_entropy_with_grad"]
+_NLL, _NLL_WITH_GRAD = ROWS_ID["nll_loss"], ROWS_ID["nll_loss_with_grad"]
 
 __all__ = ["cross_entropy", "cross_entropy_with_grad", "nll_loss", "nll_loss_with_grad"]
 
@@ -88,8 +91,10 @@ def cross_entropy(
     >>> fastact.cross_entropy(np.array([[0.5, 0.5]]), [1], from_logits=False)
     np.float64(0.6931471805599453)
     """
-    options = Options(axis, weight, ignore_index, label_smoothing, temperature, where, reduction, sample_weight)
-    kernel = "cross_entropy" if from_logits is True else kernel_of("cross_entropy", from_logits, options)
+    options = axis, weight, ignore_index, label_smoothing, temperature, where, reduction, sample_weight, None
+    kernel = _CROSS_ENTROPY
+    if from_logits is not True:
+        kernel = kernel_of("cross_entropy", from_logits, temperature, where)
     return classification_loss("cross_entropy", kernel, logits, target, options)
 
 
@@ -112,11 +117,11 @@ def cross_entropy_with_grad(
     >>> grad
     array([[ 0.5, -0.5]])
     """
-    options = Options(axis, weight, ignore_index, label_smoothing, temperature, where, reduction, sample_weight)
-    name = "cross_entropy_with_grad"
-    kernel = "cross_entropy" if from_logits is True else kernel_of(name, from_logits, options)
-    loss, grad = classification_loss(name, kernel, logits, target, options, grad_out)
-    return loss, grad
+    options = axis, weight, ignore_index, label_smoothing, temperature, where, reduction, sample_weight, None
+    name, kernel = "cross_entropy_with_grad", _CROSS_ENTROPY_WITH_GRAD
+    if from_logits is not True:
+        kernel = kernel_of(name, from_logits, temperature, where)
+    return classification_loss(name, kernel, logits, target, options, grad_out)  # type: ignore[no-any-return]
 
 
 def nll_loss(
@@ -163,8 +168,8 @@ def nll_loss(
     >>> fastact.nll_loss(np.log([[0.25, 0.75], [0.5, 0.5]]), [0, 1], reduction="none").round(6)
     array([1.386294, 0.693147])
     """
-    options = Options(axis, weight, ignore_index, label_smoothing, 1.0, None, reduction, sample_weight)
-    return classification_loss("nll_loss", "nll_loss", log_probs, target, options, arguments=_LOG_PROBS)
+    options = axis, weight, ignore_index, label_smoothing, 1.0, None, reduction, sample_weight, None
+    return classification_loss("nll_loss", _NLL, log_probs, target, options, False, _LOG_PROBS)
 
 
 @_docs.loss_with_grad
@@ -183,17 +188,18 @@ def nll_loss_with_grad(
     array([[-0.5,  0. ],
            [ 0. , -0.5]])
     """
-    options = Options(axis, weight, ignore_index, label_smoothing, 1.0, None, reduction, sample_weight)
+    options = axis, weight, ignore_index, label_smoothing, 1.0, None, reduction, sample_weight, None
     name = "nll_loss_with_grad"
-    loss, grad = classification_loss(name, "nll_loss", log_probs, target, options, grad_out, _LOG_PROBS)
-    return loss, grad
+    return classification_loss(  # type: ignore[no-any-return]
+        name, _NLL_WITH_GRAD, log_probs, target, options, grad_out, _LOG_PROBS
+    )
 
 
-def kernel_of(name: str, from_logits: Any, options: Options) -> str:
+def kernel_of(name: str, from_logits: Any, temperature: Any, where: Any) -> int:
     """The kernel for logits or probabilities, which have no use for two of the options."""
     if from_logits:
-        return "cross_entropy"
-    if options.temperature != 1 or options.where is not None:
-        given = "where" if options.where is not None else "temperature"
+        return ROWS_ID[name]
+    if temperature != 1 or where is not None:
+        given = "where" if where is not None else "temperature"
         raise ValueError(f"{name}: {given} is given, expected none with from_logits=False")
-    return "probs_cross_entropy"
+    return ROWS_ID["probs_" + name]

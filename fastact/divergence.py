@@ -7,12 +7,14 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastact import _docs
-from fastact._classes import Options, classification_loss, divergence
+from fastact._classes import classification_loss, divergence
+from fastact._kernels import ROWS_ID
 from fastact._layout import Axis
 
 __all__ = ["distillation_loss", "distillation_loss_with_grad", "entropy", "kl_divergence"]
 
 _ARGUMENTS = "student_logits", "teacher_logits"
+_DISTILLATION, _DISTILLATION_WITH_GRAD = ROWS_ID["distillation_loss"], ROWS_ID["distillation_loss_with_grad"]
 
 
 def entropy(p: ArrayLike, *, axis: Axis = -1) -> Any:
@@ -155,9 +157,10 @@ def distillation_loss(
     >>> fastact.distillation_loss(np.log([[0.25, 0.75]]), np.log([[0.5, 0.5]])).round(6)
     np.float64(0.143841)
     """
-    options = Options(axis, None, None, 0.0, temperature, where, reduction, sample_weight)
-    name = "distillation_loss"
-    return classification_loss(name, name, student_logits, teacher_logits, options, arguments=_ARGUMENTS)
+    options = axis, None, None, 0.0, temperature, where, reduction, sample_weight, None
+    return classification_loss(
+        "distillation_loss", _DISTILLATION, student_logits, teacher_logits, options, False, _ARGUMENTS
+    )
 
 
 @_docs.loss_with_grad
@@ -175,9 +178,8 @@ def distillation_loss_with_grad(
     >>> grad.round(6)
     array([[-0.25,  0.25]])
     """
-    options = Options(axis, None, None, 0.0, temperature, where, reduction, sample_weight)
-    loss, grad = classification_loss(
-        "distillation_loss_with_grad", "distillation_loss", student_logits, teacher_logits, options, grad_out,
+    options = axis, None, None, 0.0, temperature, where, reduction, sample_weight, None
+    return classification_loss(  # type: ignore[no-any-return]
+        "distillation_loss_with_grad", _DISTILLATION_WITH_GRAD, student_logits, teacher_logits, options, grad_out,
         _ARGUMENTS,
     )
-    return loss, grad

@@ -7,9 +7,12 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastact import _docs
-from fastact._classes import Options, classification_loss
+from fastact._classes import classification_loss
+from fastact._kernels import ROWS_ID
 
 __all__ = ["focal_loss", "focal_loss_with_grad"]
+
+_KERNEL, _KERNEL_WITH_GRAD = ROWS_ID["cross_entropy"], ROWS_ID["cross_entropy_with_grad"]
 
 
 def focal_loss(
@@ -59,8 +62,8 @@ def focal_loss(
     >>> fastact.focal_loss(np.log([[0.5, 0.5]]), [0]) == 0.25 * np.log(2)
     np.True_
     """
-    options = Options(axis, weight, ignore_index, 0.0, temperature, where, reduction, sample_weight, gamma)
-    return classification_loss("focal_loss", "cross_entropy", logits, target, options)
+    options = axis, weight, ignore_index, 0.0, temperature, where, reduction, sample_weight, gamma
+    return classification_loss("focal_loss", _KERNEL, logits, target, options)
 
 
 @_docs.loss_with_grad
@@ -78,7 +81,7 @@ def focal_loss_with_grad(
     >>> grad
     array([[ 0.5, -0.5]])
     """
-    options = Options(axis, weight, ignore_index, 0.0, temperature, where, reduction, sample_weight, gamma)
-    name = "focal_loss_with_grad"
-    loss, grad = classification_loss(name, "cross_entropy", logits, target, options, grad_out)
-    return loss, grad
+    options = axis, weight, ignore_index, 0.0, temperature, where, reduction, sample_weight, gamma
+    return classification_loss(  # type: ignore[no-any-return]
+        "focal_loss_with_grad", _KERNEL_WITH_GRAD, logits, target, options, grad_out
+    )

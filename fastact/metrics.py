@@ -408,7 +408,7 @@ def log_loss(
             f"{name}: y_proba has shape {p.shape}, y_true {true.shape}, expected (n, classes) and (n,), n >= 1"
         )
     if sample_weight is None and _numbers_columns(true, labels, p):
-        plain = _kernels.class_plain(_kernels.ROWS_ID["log_loss"], p, true, -1, None, False, False)
+        plain = _kernels.class_sums(_kernels.ROWS_ID["log_loss"], p, true, -1, None, False, False)
         if plain is not None and plain[2] < 0 and not math.isnan(plain[0]):     # else it is found out below why
             return float(plain[0] / len(p) if normalize else plain[0])
     if not (p.min() >= 0 and p.max() <= 1):
