@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -17,6 +19,9 @@ ISAS = _kernels.available_isas()
 
 def test_every_map_has_a_row() -> None:
     assert set(ROWS) == set(NAMES)
+    written = set(re.findall(r"^REF\((\w+)\)", (ulp.HERE / "ulp.c").read_text(), re.MULTILINE))
+    assert not {*NAMES} - written, "no formula in tests/ulp.c"
+    assert not written - {*NAMES}, "tests/ulp.c has a formula of no map"
 
 
 def check(name: str, dtype: str, errors: ulp.Errors) -> None:
@@ -40,6 +45,7 @@ def test_strided(name: str, dtype: str) -> None:
 def test_the_bounds_are_what_was_measured(name: str, dtype: str) -> None:
     """No more than rounded up: a loose bound would let a kernel get worse."""
     row, worst = ROWS[name], {}
+    assert name in ulp.recorded()[dtype], f"run python tests/ulp_table.py {name}"
     for isa, error in ulp.recorded()[dtype][name]["errors"].items():
         bound = row.bounds.of(dtype, isa)
         worst[bound] = max(worst.get(bound, 0), error["max"])
