@@ -10,8 +10,6 @@
  * gradient the row is read once, its exponentials are kept in the gradient's row, in cache, and finished there: read 1, write 1
  * (and the gradient's lines read before, unless they are stored past the caches: see `leaving`).
  */
-#undef LOTS
-#define LOTS ((size_t)4)
 
 /* grad_c = e_c p_scale - k a_c, of n classes from `first` on */
 FA_SHARED void F(dense_gradient)(const fa_xent_job *job, size_t row, const REAL *e, REAL *grad, size_t first, size_t n, REAL u,
