@@ -149,4 +149,6 @@ def _start() -> None:
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         quota = cgroup_cpus()
         chosen = max(1, min(omp or cpus, cpus, int(quota) if quota is not None else cpus))
+        if not _kernels.build_info()["openmp"]:
+            chosen = 1
     _kernels.set_process_threads(min(chosen, 4096))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import platform
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,27 @@ def test_huge_integers_as_parameters() -> None:
     with pytest.raises(OverflowError):
         fastact.leaky_relu(x, negative_slope=10**400, out=x)
     assert same_bits(x, before)
+
+
+def test_options_that_are_arrays_of_one_number() -> None:
+    """NumPy makes them readily, of its own numbers; they count as these numbers."""
+    z, t = np.random.default_rng(0).normal(size=(5, 3)), np.arange(5) % 3
+    for options in ({"label_smoothing": 0.25}, {"temperature": 2.0}):
+        arrays = {name: np.array(value) for name, value in options.items()}
+        assert fastact.cross_entropy(z, t, **arrays) == fastact.cross_entropy(z, t, **options)
+    assert same_bits(fastact.softmax(z, temperature=np.array(2.0)), fastact.softmax(z, temperature=2.0))
+    assert fastact.huber_loss(z, z[::-1], delta=np.array(0.5)) == fastact.huber_loss(z, z[::-1], delta=0.5)
+
+
+def test_config_says_what_runs() -> None:
+    config = fastact.show_config(mode="dicts")
+    assert config["fastact"] == fastact.__version__
+    assert config["numpy"] == np.__version__
+    assert config["python"] == platform.python_version()
+    assert config["machine"] == platform.machine()
+    assert config["threads"] == fastact.get_num_threads()
+    assert config["isa"]["in_use"] in config["isa"]["available"]
+    assert set(config["isa"]["available"]) <= set(config["isa"]["compiled"])
 
 
 @pytest.mark.parametrize("mode", ["", "dict", "print", None, 3])

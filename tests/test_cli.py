@@ -6,6 +6,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import linear
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
@@ -115,6 +116,39 @@ def test_demo_and_its_plain_twin_train_alike(name, loss):
             )
     np.testing.assert_allclose(*losses, rtol=1e-4)
     assert losses[0][-1] < losses[0][0]
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_digits():
+    from fastact import _demo
+
+    options = parse(["demo"])
+    digits = _demo.load(options.seed)
+    network = _demo.fastact_network(_demo.Teaching(options, digits), np.random.default_rng(0))
+    loss = network.epoch(digits.train, digits.train_target, np.arange(500), 32, 0.0)
+    expected = fastact.cross_entropy(network.scores(digits.train[:500]), digits.train_target[:500])
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_large_margin_head_asks_for_a_margin():
+    from fastact import _demo
+
+    assert _demo.MARGIN > 1
+    rng = np.random.default_rng(0)
+    head = _demo.LargeMarginHead(rng, 128, 10)
+    h, target = rng.normal(size=(40, 128)).astype(np.float32), rng.integers(0, 10, 40)
+    z = linear.margin_logits(h.astype(float), head.weight.astype(float), target, _demo.MARGIN, _demo.LAMBDA)
+    loss, _, _ = head.loss_with_grad(h, target, np.arange(40))
+    assert loss == pytest.approx(linear.loss_of_logits(z, target)[0], rel=1e-5)
+
+
+def test_the_student_sees_its_teachers_scores(capsys):
+    from fastact import _demo
+
+    options = parse(["demo", "--loss", "distillation", "--epochs", "1"])
+    digits = _demo.load(options.seed)
+    teacher, _, _ = _demo.train(_demo.Teaching(parse(["demo", "--epochs", "1"]), digits))
+    task = _demo.set_up(options, digits)
+    np.testing.assert_array_equal(task.teacher, teacher.scores(digits.train))
 
 
 def test_demo_says_that_training_diverged(tmp_path, capsys):

@@ -143,10 +143,32 @@ def cgroup(root: Path, files: dict[str, str]) -> tuple[str, str]:
       "fs/cpu/cpu.cfs_quota_us": "50000\n", "fs/cpu/cpu.cfs_period_us": "50000\n"}, 1),
     ({"membership": "nonsense\n\n1:cpu:/\n0::/\n", "fs/cpu.max": "what\n", "fs/cpu/cpu.cfs_quota_us": "x\n"}, None),
     ({"membership": "0::/\n", "fs/cpu.max": "100000 0\n"}, None),
+    ({"membership": "3:cpuset:/y\n", "fs/cpu/y/cpu.cfs_quota_us": "50000\n", "fs/cpu/y/cpu.cfs_period_us": "50000\n"},
+     None),
     ({}, None),
 ])
 def test_cgroup_quotas(tmp_path: Path, files: dict[str, str], cpus: float | None) -> None:
     assert _threads.cgroup_cpus(*cgroup(tmp_path, files)) == cpus
+
+
+@pytest.mark.parametrize(("text", "count"), [("3", 3), ("3,1", 3), (" 2 , 2", 2), ("0", None), ("-1", None),
+                                             ("x", None), ("", None)])
+def test_numbers_of_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, count: int | None) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert _threads._environment("OMP_NUM_THREADS") == count
+
+
+def test_last_level_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for level, size in enumerate(["32K\n", "32K\n", "1024K\n", "32768K\n"]):
+        (tmp_path / f"index{level}").mkdir()
+        (tmp_path / f"index{level}" / "size").write_text(size)
+    assert _threads.last_level_cache(str(tmp_path)) == 32 << 20
+    assert _threads.last_level_cache(str(tmp_path / "nowhere")) == 0
+    told: list[int] = []
+    monkeypatch.setattr(_threads, "last_level_cache", lambda: 12345)
+    monkeypatch.setattr(_kernels, "set_last_level_cache", told.append)
+    _threads._start()
+    assert told == [12345]
 
 
 @pytest.mark.parametrize(("quota", "count"), [(2.9, 2), (0.4, 1), (100, None), (None, None)])
@@ -156,7 +178,7 @@ def test_quota_is_rounded_down(monkeypatch: pytest.MonkeyPatch, quota: float | N
     for variable in ("OMP_NUM_THREADS", "FASTACT_NUM_THREADS"):
         monkeypatch.delenv(variable, raising=False)
     _threads._start()
-    assert fastact.get_num_threads() == (count or 8)
+    assert fastact.get_num_threads() == ((count or 8) if _kernels.build_info()["openmp"] else 1)
 
 
 @parallel
