@@ -17,12 +17,13 @@ FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *k
     const size_t n = job->cols;
     const REAL *student = SAMPLE(x, row), *teacher = SAMPLE(target, row);
     F(lane_sums) rests[2], crosses;
-    INT counts[2][SPAN];
+    F(tops) tops[2];
     REAL buf[2][SPAN], ebuf[SPAN];
     F(lanes_start)(&rests[0]);
     F(lanes_start)(&rests[1]);
     F(lanes_start)(&crosses);
-    LANE(SPAN) counts[0][j] = counts[1][j] = 0;
+    F(tops_start)(&tops[0]);
+    F(tops_start)(&tops[1]);
     for (size_t block = 0; block < n; block += BLOCK) {
         const size_t end = n - block < BLOCK ? n : block + BLOCK;
         REAL rest[2][SPAN], cross[SPAN];
@@ -33,13 +34,11 @@ FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *k
             LANE(SPAN) dx[j] = x[j] - m[0], dy[j] = y[j] - m[1];
             F(exp_lanes)(ebuf, dx, SPAN, t, general);
             F(exp_lanes)(teacher_e, dy, SPAN, t, general);
+            F(add_rest)(rest[0], ebuf, x, m[0], &tops[0]);
+            F(add_rest)(rest[1], teacher_e, y, m[1], &tops[1]);
             LANE(SPAN) {
                 const REAL apart = general ? F(over)(dy[j], t) - F(over)(dx[j], t) : dy[j] - dx[j], ey = teacher_e[j];
-                rest[0][j] += x[j] == m[0] ? C(0.0) : ebuf[j];
-                rest[1][j] += y[j] == m[1] ? C(0.0) : ey;
                 cross[j] += ey == C(0.0) ? C(0.0) : ey * apart;
-                counts[0][j] += x[j] == m[0];
-                counts[1][j] += y[j] == m[1];
             }
             if (store)
                 F(unpadded)(SAMPLE(grad, row) + i, ebuf, end - i < SPAN ? end - i : SPAN);
@@ -49,11 +48,9 @@ FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *k
         F(lanes_add_block)(&crosses, cross);
     }
     for (int k = 0; k < 2; k++) {
-        const double sum = F(lanes_fold)(&rests[k]);
-        INT count = 0;
-        _Pragma("omp simd reduction(+:count)") for (size_t j = 0; j < SPAN; j++) count += counts[k][j];
-        p->maxima[k][at] = (double)count;
-        p->rest[k][at] = count > 1 ? sum + (double)(count - 1) : sum;
+        const double sum = F(lanes_fold)(&rests[k]), count = F(tops_end)(&tops[k]);
+        p->maxima[k][at] = count;
+        p->rest[k][at] = count > 1.0 ? sum + (count - 1.0) : sum;
     }
     p->cross[at] = F(lanes_fold)(&crosses);
 }

@@ -12,8 +12,12 @@
  * class dominates. Only chunks that hold the maximum pay for leaving it out: there every maximum is masked and counted, and
  * rest gets the count - 1.
  */
+#undef TABLE
 #if FA_BITS == 32
 #include "fastact/exp_table.h"
+#define TABLE FA_EXP_TABLE
+#else
+#define TABLE 0
 #endif
 #undef SPAN
 #undef BLOCK
@@ -85,7 +89,7 @@ FA_INLINE void F(exp_lanes)(REAL *e, const REAL *d, size_t count, F(temperature)
             x[j] = d[j] * t.hi;
             low[j] = d[j] * t.lo + (FA_HAS_FMA ? FMA(d[j], t.hi, -x[j]) : C(0.0));
         }
-#if FA_BITS == 32 && FA_EXP_TABLE
+#if TABLE
     exp_by_table(e, general ? x : d, general ? low : NULL, count);
 #else
     LANE(count) e[j] = general ? F(exp_row)(x[j], low[j]) : F(exp_row)(d[j], C(-0.0));
@@ -210,6 +214,49 @@ FA_INLINE double F(lanes_fold)(F(lane_sums) *s)
     return F(lanes_tree)(s->total);
 }
 
+/* How many maxima were left out of a sum. */
+typedef struct {
+#if TABLE
+    size_t all;
+#else
+    INT lane[SPAN];
+#endif
+} F(tops);
+
+FA_INLINE void F(tops_start)(F(tops) *tops)
+{
+#if TABLE
+    tops->all = 0;
+#else
+    LANE(SPAN) tops->lane[j] = 0;
+#endif
+}
+
+/* acc += v, for a span of x, without its maxima. */
+FA_INLINE void F(add_rest)(REAL *acc, const REAL *v, const REAL *x, REAL m, F(tops) *tops)
+{
+#if TABLE
+    tops->all += add_unless(acc, v, x, m, SPAN);
+#else
+    LANE(SPAN) {
+        const INT top = -(x[j] == m);               /* one mask for both: two selects would compare twice */
+        acc[j] += F(from_bits)(F(bits)(v[j]) & ~(UINT)top);
+        tops->lane[j] -= top;
+    }
+#endif
+}
+
+FA_INLINE double F(tops_end)(const F(tops) *tops)
+{
+#if TABLE
+    return (double)tops->all;
+#else
+    INT count = 0;
+    _Pragma("omp simd reduction(+:count)") for (size_t j = 0; j < SPAN; j++) count += tops->lane[j];
+    return (double)count;
+#endif
+}
+
 /* The sum of exp((x - m)/T) over a chunk, the exponentials to e if `store`; `exclude`: without the maxima, which are counted.
  * general = 0 asserts that nothing is masked and T = 1. ahead: how far in front memory is fetched into L2 (0: not). e without
  * `store` is where results will go: fetched too, because writing them takes less time than their lines take to come. */
@@ -218,10 +265,9 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
 {
     F(lane_sums) sums;
     REAL buf[SPAN], ebuf[SPAN];
-    INT counts[SPAN], count = 0;
+    F(tops) tops;
     F(lanes_start)(&sums);
-    if (exclude)
-        LANE(SPAN) counts[j] = 0;
+    F(tops_start)(&tops);
     for (size_t b = 0; b < n; b += BLOCK) {
         const size_t end = n - b < BLOCK ? n : b + BLOCK;
         REAL acc[SPAN];
@@ -232,12 +278,12 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
             REAL d[SPAN], v[SPAN];                                                      \
             LANE(SPAN) d[j] = (from)[j] - m;                                            \
             F(exp_lanes)(v, d, SPAN, t, general);                                       \
-            LANE(SPAN) {                                                                \
-                const INT top = exclude ? -((from)[j] == m) : 0;    /* one mask for both: two selects would compare twice */ \
-                acc[j] += F(from_bits)(F(bits)(v[j]) & ~(UINT)top);                     \
-                if (exclude) counts[j] -= top;                                          \
-                if (store) (to)[j] = v[j];                                              \
-            }                                                                           \
+            if (exclude)                                                                \
+                F(add_rest)(acc, v, from, m, &tops);                                    \
+            else                                                                        \
+                LANE(SPAN) acc[j] += v[j];                                              \
+            if (store)                                                                  \
+                LANE(SPAN) (to)[j] = v[j];                                              \
         }
         size_t i = b;
         for (; i + SPAN <= end; i += SPAN) {
@@ -256,10 +302,8 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
         }
         F(lanes_add_block)(&sums, acc);
     }
-    if (exclude) {
-        _Pragma("omp simd reduction(+:count)") for (size_t j = 0; j < SPAN; j++) count += counts[j];
-        *maxima += (double)count;
-    }
+    if (exclude)
+        *maxima += F(tops_end)(&tops);
     return F(lanes_fold)(&sums);
 }
 
