@@ -184,7 +184,7 @@ ROWS: dict[str, Row] = {
     "hard_tanh_grad": Row(inside, EXACT, (-1.0, 1.0)),
     "softplus": Row(limit(INF, 0)(softplus), Bounds(1.97, 2, 2.44, 2.3), (1.0,)),
     "softplus_grad": Row(lambda x, b: sigmoid(b * x), Bounds(1.72, 1.8, 1.75, 1.8), (1.0,)),
-    "softsign": Row(ODD_UNIT(lambda x: x / (1 + abs(x))), Bounds(1.5, 1.55, 1.5, 1.55)),
+    "softsign": Row(ODD_UNIT(lambda x: x / (1 + abs(x))), Bounds(1.52, 1.55, 1.5, 1.55)),
     "softsign_grad": Row(lambda x: 1 / (1 + abs(x)) ** 2, Bounds(2.32, 2.4, 2.32, 2.4)),
     "squareplus": Row(limit(INF, 0)(lambda x, b: (x + mp.sqrt(x * x + b)) / 2), Bounds(2.75, 2.8, 2.75, 3.05), (4.0,)),
     "squareplus_grad": Row(ONE_PLUS(squareplus_slope), Bounds(2.58, 2.75, 3.37, 4.1), (4.0,)),

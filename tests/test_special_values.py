@@ -11,7 +11,7 @@ from typing import Any
 import contract_table as table
 import numpy as np
 import pytest
-from helpers import BY_NAME, FORWARD, Op, each_gradient, each_op, tuple_of, ulp_distance
+from helpers import BY_NAME, FORWARD, Op, assert_same_bits, each_gradient, each_op, tuple_of, ulp_distance
 
 import fastact
 
@@ -127,6 +127,26 @@ def test_rises_across_cutoffs(name: str, isa: str, dtype: np.dtype) -> None:
             y = op(x)
             falls = y[:-1] > y[1:]
             assert ulp_distance(y[1:], y[:-1])[falls].max(initial=0) <= 4, f"around {centre}"
+
+
+@pytest.mark.parametrize("name", ["squareplus", "squareplus_grad", "softsign"])
+def test_neighbours_far_out_change_nothing(name: str, isa: str, dtype: np.dtype) -> None:
+    """Where a group of elements is computed at once, with a way of their own for those that are far out."""
+    op, top = BY_NAME[name], np.finfo(dtype)
+    far = np.array([np.inf, top.max, 2.0**61, 2.0**62, 2.0**63, 2.0**64, 2.0**65, 2.0**100, 0, top.tiny, np.nan], dtype)
+    x = np.concatenate([far, -far, np.random.default_rng(0).normal(0, 3, 978).astype(dtype)])
+    x = np.random.default_rng(1).permutation(x)
+    dy = (np.ones_like(x),) if op.grad else ()
+    for b in (0.0, 2.0**-99, 2.0**-20, 1.0, 4.0, 2.0**99) if op.params else (None,):
+        params = () if b is None else (b,)
+        together = op(*dy, x, *params)
+        alone = [op(*(d[:1] for d in dy), x[i:i + 1], *params)[0] for i in range(x.size)]
+        assert_same_bits(together, np.array(alone))
+        if b is not None:
+            assert_same_bits(op(*dy, x, np.full_like(x, b)), together)
+        wide = op(*(d.astype(float) for d in dy), x.astype(float), *params).astype(dtype)
+        assert (np.isnan(together) == np.isnan(x)).all()
+        assert ulp_distance(together[~np.isnan(x)], wide[~np.isnan(x)]).max() <= 4
 
 
 def test_large_and_small_scales_do_not_overflow() -> None:

@@ -107,11 +107,11 @@ def place(text: str) -> str:
 
 
 def families(results: dict[str, Any]) -> list[list[str]]:
-    """The best ISA first; those that gave the same bits in all passes share a column."""
+    """The best ISA first; those that gave the same bits in most passes share a column."""
     passes = [found["errors"] for dtype in DTYPES for found in results[dtype].values()]
     groups: list[list[str]] = []
     for isa in passes[0]:
-        if groups and not any(errors[isa].get("unlike") for errors in passes):
+        if groups and sum("unlike" in errors[isa] for errors in passes) < len(passes) / 2:
             groups[-1].append(isa)
         else:
             groups.append([isa])
@@ -125,9 +125,14 @@ def largest(error: dict[str, Any]) -> tuple[float, str, str]:
     return error["max"], error["at"], ""
 
 
+def worst(errors: dict[str, Any], group: list[str]) -> dict[str, Any]:
+    return max((errors[isa] for isa in reversed(group)), key=lambda error: largest(error)[0])
+
+
 def cells(errors: dict[str, Any], group: list[str]) -> list[str]:
-    value, at, mark = largest(errors[group[-1]])
-    return [number(value) + mark, place(at) if value else "", f"{errors[group[-1]]['mean']:.3f}"]
+    error = worst(errors, group)
+    value, at, mark = largest(error)
+    return [number(value) + mark, place(at) if value else "", f"{error['mean']:.3f}"]
 
 
 def title(name: str) -> str:
@@ -165,7 +170,7 @@ def crossings(results: dict[str, Any]) -> list[str]:
     for name in NAMES:
         begin, end, term, _ = ROWS[name].crossing
         if term and all(name in results[dtype] for dtype in DTYPES):
-            found = [results[dtype][name]["errors"][group[-1]]["crossing"] for dtype in DTYPES for group in groups]
+            found = [worst(results[dtype][name]["errors"], group)["crossing"] for dtype in DTYPES for group in groups]
             lines.append(f"| {title(name)} | {begin} | {end} | {' | '.join(map(number, found))} |")
     return lines
 
@@ -177,9 +182,24 @@ def beside(results: dict[str, Any]) -> list[str]:
     for name in NAMES:
         row = [results["peers"][library]["errors"].get(name) for library in libraries]
         if any(row) and name in results["float32"] and not is_exact(results, name):
-            ours = number(largest(list(results["float32"][name]["errors"].values())[-1])[0])
+            ours = number(largest(worst(results["float32"][name]["errors"], families(results)[0]))[0])
             theirs = [number(e["max"]) + " !" * bool(e.get("wrong")) if e else "" for e in row]
             lines.append(f"| {shown(name)} | {ours} | " + " | ".join(theirs) + " |")
+    return lines
+
+
+def exceptions(results: dict[str, Any]) -> list[str]:
+    """A line for each group of ISAs that share a column, of what does not have the same bits on all of them."""
+    lines = []
+    for group in families(results):
+        found = {}
+        for dtype in DTYPES:
+            errors = {name: results[dtype][name]["errors"] for name in NAMES if name in results[dtype]}
+            found[dtype] = [shown(name) for name, of in errors.items() if any("unlike" in of[isa] for isa in group[1:])]
+        if len(group) > 1:
+            names = [f"{', '.join(of)} in {dtype}" for dtype, of in found.items() if of]
+            lines.append(f"{' and '.join(TITLES[isa] for isa in group)} give the same bits"
+                         f"{', except for ' + ' and '.join(names) if names else ''}.")
     return lines
 
 
@@ -196,6 +216,7 @@ def page() -> str:
     results, text = load(), PAGE.read_text()
     for dtype in DTYPES:
         text = put(text, dtype, table(results, dtype))
+    text = put(text, "exceptions", exceptions(results))
     text = put(text, "crossings", crossings(results))
     return put(text, "beside", beside(results))
 

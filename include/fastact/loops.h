@@ -14,65 +14,105 @@
 #undef PARAMS_0
 #undef PARAMS_1
 #undef PARAMS_2
-#undef ARRAYS_0
-#undef ARRAYS_1
-#undef ARRAYS_2
+#undef PARAMS_EACH_0
+#undef PARAMS_EACH_1
+#undef PARAMS_EACH_2
 #undef WITH_0
 #undef WITH_1
 #undef WITH_2
 #undef WITH_EACH_0
 #undef WITH_EACH_1
 #undef WITH_EACH_2
+#undef POINTER_0
+#undef POINTER_1
+#undef POINTER_2
+#undef POINTER_EACH_0
+#undef POINTER_EACH_1
+#undef POINTER_EACH_2
 #define PARAMS_0(first) (void)params;
 #define PARAMS_1(first) const REAL p = (REAL)params[0];
 #define PARAMS_2(first) const REAL p = (REAL)params[0], q = (REAL)params[1];
-#define ARRAYS_0(first) (void)params;
-#define ARRAYS_1(first) const REAL *ps = IN(first); (void)params;
-#define ARRAYS_2(first) const REAL *ps = IN(first), *qs = IN(first + 1); (void)params;
+#define PARAMS_EACH_0(first) (void)params;
+#define PARAMS_EACH_1(first) const REAL *ps = IN(first); (void)params;
+#define PARAMS_EACH_2(first) const REAL *ps = IN(first), *qs = IN(first + 1); (void)params;
 #define WITH_0
 #define WITH_1 , p
 #define WITH_2 , p, q
 #define WITH_EACH_0
 #define WITH_EACH_1 , ps[i]
 #define WITH_EACH_2 , ps[i], qs[i]
+#define POINTER_0
+#define POINTER_1 , &p, 0
+#define POINTER_2 , &p, &q, 0
+#define POINTER_EACH_0
+#define POINTER_EACH_1 , ps + g, 1
+#define POINTER_EACH_2 , ps + g, qs + g, 1
 
 #undef MAP
 #define MAP(name) static void F(name)(size_t n, char *const *args, const double *params)
-#undef GROUPS
-#define GROUPS const size_t m = n & ~(LANES - 1);
+#undef WHOLE_GROUPS
+#define WHOLE_GROUPS const size_t m = n & ~(LANES - 1);
+
+/* The loop of an op by its formula of one element; or by that of a group of LANES, name_group(x, result, parameters as pointers
+ * and their step), for the names that GROUPED_ marks: FORM(GROUPED_name) is GROUPS then, else ELEMENTS. */
+#undef LOOP_ELEMENTS
+#undef LOOP_GROUPS
+#define LOOP_ELEMENTS(name, x, to, by, parameters) EACH to[i] = by F(name)(x[i] WITH_##parameters);
+#define LOOP_GROUPS(name, x, to, by, parameters)                                        \
+    for (size_t g = 0; g < m; g += LANES) {                                             \
+        REAL r[LANES];                                                                  \
+        F(name##_group)(x + g, r POINTER_##parameters);                                 \
+        EACH_IN_GROUP { const size_t i = g + j; to[i] = by r[j]; }                      \
+    }
+#undef FORM
+#undef FORM_OF
+#undef LOOP
+#undef LOOP_AS
+#define FORM(grouped) FORM_OF(grouped, ELEMENTS, )
+#define FORM_OF(none, form, ...) form
+#define LOOP(form, ...) LOOP_AS(form, __VA_ARGS__)
+#define LOOP_AS(form, ...) LOOP_##form(__VA_ARGS__)
+#undef GROUPED_softsign
+#undef GROUPED_squareplus
+#undef GROUPED_squareplus_d
+#if FA_BITS == 32 && FA_HAS_APPROX
+#define GROUPED_softsign , GROUPS
+#define GROUPED_squareplus , GROUPS
+#define GROUPED_squareplus_d , GROUPS
+#endif
 
 #undef FORWARD
 #undef BACKWARD
-#define FORWARD(loop, name, PARAMETERS, WITH, outs)                                     \
+#define FORWARD(loop, name, parameters, outs)                                           \
     MAP(loop) {                                                                         \
-        GROUPS PARAMETERS(1)                                                            \
+        WHOLE_GROUPS PARAMS_##parameters(1)                                             \
         const REAL *x = IN(0);                                                          \
         REAL *y = OUT(1 + outs);                                                        \
-        EACH y[i] = F(name)(x[i] WITH);                                                 \
+        LOOP(FORM(GROUPED_##name), name, x, y, , parameters)                            \
     }
-#define BACKWARD(loop, name, PARAMETERS, WITH, outs)                                    \
+#define BACKWARD(loop, name, parameters, outs)                                          \
     MAP(loop) {                                                                         \
-        GROUPS PARAMETERS(2)                                                            \
+        WHOLE_GROUPS PARAMS_##parameters(2)                                             \
         const REAL *dy = IN(0), *t = IN(1);                                             \
         REAL *dx = OUT(2 + outs);                                                       \
-        EACH dx[i] = dy[i] * F(name##_d)(t[i] WITH);                                    \
+        LOOP(FORM(GROUPED_##name##_d), name##_d, t, dx, dy[i] *, parameters)            \
     }
 
 #define FA_ACTIVATION(name, params, saved, cost)                                        \
-    FORWARD(loop_##name, name, PARAMS_##params, WITH_##params, 0)                       \
-    FORWARD(loop_each_##name, name, ARRAYS_##params, WITH_EACH_##params, params)        \
-    BACKWARD(loop_##name##_grad, name, PARAMS_##params, WITH_##params, 0)               \
-    BACKWARD(loop_each_##name##_grad, name, ARRAYS_##params, WITH_EACH_##params, params)
+    FORWARD(loop_##name, name, params, 0)                                               \
+    FORWARD(loop_each_##name, name, EACH_##params, params)                              \
+    BACKWARD(loop_##name##_grad, name, params, 0)                                       \
+    BACKWARD(loop_each_##name##_grad, name, EACH_##params, params)
 
 #define FA_GATED(name, activation, derivative, cost)                                    \
     MAP(loop_##name) {                                                                  \
-        GROUPS PARAMS_0()                                                               \
+        WHOLE_GROUPS PARAMS_0()                                                               \
         const REAL *gate = IN(0), *up = IN(1);                                          \
         REAL *y = OUT(2);                                                               \
         EACH y[i] = F(activation)(gate[i]) * up[i];                                     \
     }                                                                                   \
     MAP(loop_##name##_grad) {                                                           \
-        GROUPS PARAMS_0()                                                               \
+        WHOLE_GROUPS PARAMS_0()                                                               \
         const REAL *dy = IN(0), *gate = IN(1), *up = IN(2);                             \
         REAL *dgate = OUT(3), *dup = OUT(4);                                            \
         EACH {                                                                          \
