@@ -280,10 +280,10 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
             F(exp_lanes)(v, d, SPAN, t, general);                                       \
             if (exclude)                                                                \
                 F(add_rest)(acc, v, from, m, &tops);                                    \
-            else                                                                        \
-                LANE(SPAN) acc[j] += v[j];                                              \
-            if (store)                                                                  \
-                LANE(SPAN) (to)[j] = v[j];                                              \
+            LANE(SPAN) {                                                                \
+                if (!exclude) acc[j] += v[j];                                           \
+                if (store) (to)[j] = v[j];                                              \
+            }                                                                           \
         }
         size_t i = b;
         for (; i + SPAN <= end; i += SPAN) {
@@ -300,10 +300,15 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
             if (store)
                 F(unpadded)(e + i, ebuf, end - i);
         }
+        if (n <= BLOCK) {                       /* nothing to add it to: 60 cycles of a row's 236 (log_softmax, 128 columns) */
+            double only[LANES];
+            LANE(LANES) only[j] = (double)(acc[j] + acc[j + LANES]);
+            *maxima += exclude ? F(tops_end)(&tops) : 0.0;
+            return F(lanes_tree)(only);
+        }
         F(lanes_add_block)(&sums, acc);
     }
-    if (exclude)
-        *maxima += F(tops_end)(&tops);
+    *maxima += exclude ? F(tops_end)(&tops) : 0.0;
     return F(lanes_fold)(&sums);
 }
 
@@ -334,10 +339,13 @@ FA_INLINE void F(row_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_t n,
     for (size_t i = 0, c = 0; i < n; i += chunk, c++) {
         const size_t length = n - i < chunk ? n - i : chunk;
         const uint8_t *kept = general && keep ? keep + i : NULL;
-        if (rest && !(top[c] < m))
-            fa_add(&total, &low, F(chunk_sum)(x + i, kept, e ? e + i : NULL, length, m, t, general, store, 1, ahead, &maxima));
+        REAL *to = e ? e + i : NULL;
+        const double part = rest && !(top[c] < m) ? F(chunk_sum)(x + i, kept, to, length, m, t, general, store, 1, ahead, &maxima)
+                                                  : F(chunk_sum)(x + i, kept, to, length, m, t, general, store, 0, ahead, &maxima);
+        if (n <= chunk)
+            total = part;
         else
-            fa_add(&total, &low, F(chunk_sum)(x + i, kept, e ? e + i : NULL, length, m, t, general, store, 0, ahead, &maxima));
+            fa_add(&total, &low, part);
     }
     F(row_total)(sum, total, low, maxima);
 }
