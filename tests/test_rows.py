@@ -136,6 +136,22 @@ def test_masked_classes(dtype: np.dtype, isa: str) -> None:
     assert np.array_equal(row, fastact.softmax(x, where=np.tile(keep[0], (9, 1))))
 
 
+@pytest.mark.parametrize("n", [4097, 40_001])
+def test_masks_of_long_rows(n: int, dtype: np.dtype, isa: str) -> None:
+    """Rows of several chunks, each with its own part of the mask, by one thread or cut over several."""
+    x = rows_of(n, dtype)
+    keep = np.random.default_rng(n).random(x.shape) < 0.5
+    keep[:, -1] = True
+    dirty, plain = np.where(keep, x, dtype.type(np.nan)), np.where(keep, x, dtype.type(-np.inf))
+    target = np.full(len(x), n - 1)
+    for function in (fastact.softmax, fastact.log_softmax, fastact.logsumexp):
+        assert np.array_equal(function(dirty, where=keep), function(plain)), function.__name__
+        assert np.array_equal(function(dirty[2:], where=keep[2:]), function(plain)[2:]), function.__name__
+    loss, grad = fastact.cross_entropy_with_grad(dirty, target, where=keep)
+    assert (loss, fastact.cross_entropy(dirty, target, where=keep)) == (fastact.cross_entropy(plain, target),) * 2
+    assert np.array_equal(grad, fastact.cross_entropy_with_grad(plain, target)[1])
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2, -2, (0, 1), (1, 2), (0, 2), (2, 0), None, ()])
 @pytest.mark.parametrize("order", ["C", "F", "strided"])
 def test_axes_and_layouts(axis: object, order: str, dtype: np.dtype) -> None:

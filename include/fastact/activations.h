@@ -172,14 +172,19 @@ static inline REAL F(squareplus_d)(REAL x, REAL b)
  * h(h + |x|) = b/4, and one Newton step, its slope 2h + |x| = sqrt(v) divided by as a product with w, leaves 2^-26. Far out by
  * the formulas above, for the lanes where it is; bounding |x| and scaling all by 1/4 instead took 1.25 times as long. */
 #if FA_BITS == 32 && FA_HAS_APPROX
-static inline void F(squareplus_group)(const REAL *x, REAL *y, const REAL *b, const size_t step)
+/* a = |x|, v = x^2 + b, w = 1/sqrt(v) */
+static inline void F(root_group)(const REAL *x, const REAL *b, const size_t step, REAL *a, REAL *v, REAL *w)
 {
-    REAL a[LANES], v[LANES], w[LANES], sum[LANES], r[LANES];
     EACH_IN_GROUP {
         a[j] = F(abs)(x[j]);
         v[j] = FMA(a[j], a[j], b[j * step] + F(only_if)(b[j * step] == C(0.0), C(0x1p-96)));
     }
     F(approx_rsqrt)(v, w);
+}
+static inline void F(squareplus_group)(const REAL *x, REAL *y, const REAL *b, const size_t step)
+{
+    REAL a[LANES], v[LANES], w[LANES], sum[LANES], r[LANES];
+    F(root_group)(x, b, step, a, v, w);
     EACH_IN_GROUP sum[j] = FMA(v[j], w[j], a[j]);
     F(approx_reciprocal)(sum, r);
     EACH_IN_GROUP {
@@ -193,11 +198,7 @@ static inline void F(squareplus_group)(const REAL *x, REAL *y, const REAL *b, co
 static inline void F(squareplus_d_group)(const REAL *x, REAL *y, const REAL *b, const size_t step)
 {
     REAL a[LANES], v[LANES], w[LANES];
-    EACH_IN_GROUP {
-        a[j] = F(abs)(x[j]);
-        v[j] = FMA(a[j], a[j], b[j * step] + F(only_if)(b[j * step] == C(0.0), C(0x1p-96)));
-    }
-    F(approx_rsqrt)(v, w);
+    F(root_group)(x, b, step, a, v, w);
     EACH_IN_GROUP {
         const REAL t = v[j] * w[j], root2 = FMA(FMA(-t, t, v[j]), w[j], t + t);
         const REAL h = b[j * step] / FMA(a[j], root2, v[j] + v[j]);

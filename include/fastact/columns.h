@@ -67,13 +67,12 @@ FA_INLINE void F(panel_sum)(REAL *p, size_t n, size_t width, F(temperature) t, c
         n -= left;
         LANE(LANES) acc[j] = C(0.0);
         _Pragma("GCC unroll 1")         /* unrolled, its rest goes through memory: softmax of 65536x10 12 % slower */
-        for (; left; left--, p += width)
-        {
+        for (; left; left--, p += width) {
             REAL d[LANES], v[LANES];
             LANE(LANES) d[j] = p[j] - m[j];
             F(exp_lanes)(v, d, LANES, t, general);
             LANE(LANES) {
-                const INT top = rest ? -(p[j] == m[j]) : 0;         /* one mask for both, see chunk_sum */
+                const INT top = rest ? -(p[j] == m[j]) : 0;         /* one mask for both, see add_rest */
                 acc[j] += F(from_bits)(F(bits)(v[j]) & ~(UINT)top);
                 if (rest) count[j] -= top;
                 if (store) p[j] = v[j];

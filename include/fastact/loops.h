@@ -106,13 +106,13 @@
 
 #define FA_GATED(name, activation, derivative, cost)                                    \
     MAP(loop_##name) {                                                                  \
-        WHOLE_GROUPS PARAMS_0()                                                               \
+        WHOLE_GROUPS PARAMS_0()                                                         \
         const REAL *gate = IN(0), *up = IN(1);                                          \
         REAL *y = OUT(2);                                                               \
         EACH y[i] = F(activation)(gate[i]) * up[i];                                     \
     }                                                                                   \
     MAP(loop_##name##_grad) {                                                           \
-        WHOLE_GROUPS PARAMS_0()                                                               \
+        WHOLE_GROUPS PARAMS_0()                                                         \
         const REAL *dy = IN(0), *gate = IN(1), *up = IN(2);                             \
         REAL *dgate = OUT(3), *dup = OUT(4);                                            \
         EACH {                                                                          \

@@ -310,8 +310,7 @@ FA_INLINE void F(split_sum)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t e
         const size_t n = job->cols - i < chunk ? job->cols - i : chunk;
         double *sum = job->partial + 2 * c;
         sum[1] = 0.0;
-        sum[0] = rest && !(top[c] < m) ? F(chunk_sum)(x, keep, y, n, m, t, 1, !rest, rest, 0, &sum[1])
-                                       : F(chunk_sum)(x, keep, y, n, m, t, 1, !rest, 0, 0, &sum[1]);
+        sum[0] = F(chunk_sum_general)(x, keep, y, n, m, t, !rest, rest && !(top[c] < m), 0, &sum[1]);
     }
 }
 
@@ -320,12 +319,13 @@ FA_INLINE void F(split_write)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t
     const size_t chunk = fa_chunk_length(job->cols, sizeof(REAL));
     const F(temperature) t = F(temperature_of)(job->temperature);
     const REAL m = F(split_top)(job, chunk);
-    double sum[2], by[1], total = 0.0, low = 0.0, maxima = 0.0;
+    double sum[2], by[1];
+    F(row_sums) s = {0.0, 0.0, 0.0};
     for (size_t c = 0; c * chunk < job->cols; c++) {
-        fa_add(&total, &low, job->partial[2 * c]);
-        maxima += job->partial[2 * c + 1];
+        fa_add(&s.total, &s.low, job->partial[2 * c]);
+        s.maxima += job->partial[2 * c + 1];
     }
-    F(row_total)(sum, total, low, maxima);
+    F(row_total)(sum, &s);
     F(finish)(&m, &sum[0], &sum[1], by, 1, result);
     if (result == F(LOGSUMEXP))
         *(REAL *)job->y = (REAL)by[0];

@@ -98,8 +98,8 @@ FA_INLINE void F(finish_gradient)(const fa_xent_job *job, const F(samples) *s, s
 
 /* A long row's gradient on its way past the caches. Its exponentials stay in scratch until those of the next row, chunk by chunk,
  * take their place: before each chunk a part of the gradient is finished and stored. So stores and arithmetic overlap: of
- * 1024 x 32000 float32, two threads, 8.9 -> 6.4 ms, while storing a row at once (7.9), or computing the exponentials again instead
- * of keeping them (8.2), gained little. Scratch is aligned: stores across lines behind these took 1.5 ms. Shorter rows, whose ends
+ * 1024 x 32000 float32, two threads, about 9.2 -> 6.5 ms, while storing a row at once, or computing the exponentials again instead
+ * of keeping them, gained a third of that. Scratch is aligned: stores across lines behind these took 1.5 ms. Shorter rows, whose ends
  * share lines, lose (500 classes: 10.1 -> 12.3 ms), and so do rows of which L2 does not hold two (256 000: 6.4 -> 7.9). */
 typedef struct {
     REAL *e;                    /* of the row that leaves; NULL if gradients are finished where they lie */
@@ -168,20 +168,13 @@ FA_INLINE void F(cross_entropy_units)(const fa_xent_job *job, ptrdiff_t begin, p
                     s.at_dense[r] = F(dense_at)(job, s.label[r], s.u[r]);
             }
             REAL *e = !with_grad ? NULL : scratch ? before.e : SAMPLE(grad, row + r);
-            double maxima = 0.0, total = 0.0, low = 0.0;
+            F(row_sums) of = {0.0, 0.0, 0.0};
             for (size_t i = 0, c = 0; i < n; i += chunk, c++) {
-                const size_t length = n - i < chunk ? n - i : chunk;
-                const uint8_t *kept = general && keep ? keep + i : NULL;
                 if (with_grad && scratch)
-                    F(leave)(job, &before, i + length, general);
-                if (!(top[r * chunks + c] < m[r]))
-                    fa_add(&total, &low, F(chunk_sum)(x + i, kept, e ? e + i : NULL, length, m[r], t, general, with_grad, 1, ahead,
-                                                      &maxima));
-                else
-                    fa_add(&total, &low, F(chunk_sum)(x + i, kept, e ? e + i : NULL, length, m[r], t, general, with_grad, 0, ahead,
-                                                      &maxima));
+                    F(leave)(job, &before, n - i < chunk ? n : i + chunk, general);
+                F(row_add)(&of, x, keep, e, n, chunk, i, m[r], top[r * chunks + c], t, general, with_grad, 1, ahead);
             }
-            F(row_total)(sum, total, low, maxima);
+            F(row_total)(sum, &of);
             s.rest[r] = sum[0];
             s.maxima[r] = m[r] == REAL_INF ? 0.0 : sum[1];
         }
