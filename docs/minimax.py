@@ -211,7 +211,39 @@ def tanh_d(s: mp.mpf) -> mp.mpf:
 EXP_Q: Function = lambda r: (mp.expm1(r) - r) / r**2  # noqa: E731
 LOG1P_Q: Function = lambda u: (mp.log1p(u) - u) / u**2  # noqa: E731
 
+LN2_ROUNDED = {24: Real(float.fromhex("0x1.62e43p-1")), 53: Real(float.fromhex("0x1.62e42fefa39efp-1"))}
+SLOPE_ROUNDED = {24: Real(float.fromhex("0x1.988454p-2")), 53: Real(float.fromhex("0x1.9884533d43651p-2"))}
+
+
+def exp2m1(degree: int, width: int, beam: int) -> Fit:
+    """Fits q of 2^f - 1 = f ln2 + f^2 q(f), ln2 as it is rounded."""
+    what, ln2 = "q of 2^f = 1 + f ln2 + f^2 q(f), relative to 2^f", LN2_ROUNDED[width]
+    f: Function = lambda t: (mp.expm1(t * mp.log(2)) - t * ln2) / t**2  # noqa: E731
+    return Fit(what, f, lambda t: t**2 / mp.mpf(2) ** t, Real(-0.5), Real(0.5), degree, bits=width, beam=beam)
+
+
+def gelu_d(degree: int, width: int, beam: int, end: float) -> Fit:
+    """Fits P/Q of G(a) - a/sqrt(2 pi) = 19/64 - c a + P(a)/Q(a), c as it is rounded, relative to it or to 0.22."""
+    what, c = "P/Q of G(a) - a/sqrt(2 pi) = 19/64 - c a + P(a)/Q(a)", SLOPE_ROUNDED[width]
+    by_gauss: Function = lambda a: mp.erfc(a / mp.sqrt(2)) * mp.exp(a * a / 2) / 2 - a / mp.sqrt(2 * mp.pi)  # noqa: E731
+    return Fit(
+        what,
+        lambda a: by_gauss(a) + c * a - Real(19) / 64,
+        lambda a: 1 / max(abs(by_gauss(a)), Real("0.22")),
+        0,
+        end,
+        degree,
+        degree,
+        bits=width,
+        beam=beam,
+        fixed={f"q{degree}": Real(1)},
+        grid=(lambda a: a / (a + 2), lambda u: 2 * u / (1 - u)),
+    )
+
+
 FITS: dict[str, dict[str, Fit]] = {
+    "exp2m1": {"f32": exp2m1(4, 24, 3), "f64": exp2m1(10, 53, 1)},
+    "gelu_d": {"f32": gelu_d(5, 24, 3, 14.7), "f64": gelu_d(10, 53, 1, 38.8)},
     "exp": both(
         "q of e^r = 1 + r + r^2 q(r), relative to e^r", EXP_Q, lambda r: r**2 / mp.exp(r), -HALF_LN2, HALF_LN2, 4, 10
     ),

@@ -191,11 +191,11 @@ ROWS: dict[str, Row] = {
     "silu": Row(limit(INF, 0)(lambda x: x * sigmoid(x)), Bounds(1.8, 1.95, 1.73, 1.9), signed_zero=False),
     "silu_grad": Row(
         ONE_PLUS(lambda x: sigmoid(x) * (1 + x * sigmoid(-x))),
-        Bounds(3.04, 3.15, 3.23, 3.35),
-        crossing=Crossing(-2.2177, -0.7388, 0.2178, 2.3),
+        Bounds(2.89, 2.7, 3.06, 2.95),
+        crossing=Crossing(-2.2177, -0.7388, 0.2178, 2.4),
         signed_zero=False,
     ),
-    "mish": Row(limit(INF, 0)(lambda x: x * tanh_softplus(x)), Bounds(3.05, 3.75, 3.1, 3.8), signed_zero=False),
+    "mish": Row(limit(INF, 0)(lambda x: x * tanh_softplus(x)), Bounds(2.87, 3.0, 2.98, 3.3), signed_zero=False),
     "mish_grad": Row(
         ONE_PLUS(mish_slope),
         Bounds(3.98, 3.55, 4.36, 4.4),
@@ -205,8 +205,8 @@ ROWS: dict[str, Row] = {
     "gelu": Row(limit(INF, 0)(lambda x: x * Phi(x)), Bounds(2.37, 2.75, 2.73, 3.3), signed_zero=False),
     "gelu_grad": Row(
         ONE_PLUS(lambda x: Phi(x) + x * phi(x)),
-        Bounds(4.16, 3.9, 6.09, 6.1),
-        crossing=Crossing(-1.1906, -0.452, 0.2261, 3.8),
+        Bounds(2.94, 2.85, 4.16, 4.45),
+        crossing=Crossing(-1.1906, -0.452, 0.2261, 2.2),
         signed_zero=False,
     ),
     "gelu_tanh": Row(
@@ -216,12 +216,12 @@ ROWS: dict[str, Row] = {
     ),
     "gelu_tanh_grad": Row(
         ONE_PLUS(gelu_tanh_slope),
-        Bounds(3.27, 3.65, 3.66, 4.3),
-        crossing=Crossing(-1.1919, -0.4521, 0.226, 2.5),
+        Bounds(3.27, 3.5, 3.71, 4.2),
+        crossing=Crossing(-1.1919, -0.4521, 0.226, 2.45),
         signed_zero=False,
     ),
-    "tanh_shrink": Row(limit(INF, -INF)(lambda x: x - mp.tanh(x)), Bounds(2.93, 3.4, 2.93, 3.4)),
-    "tanh_shrink_grad": Row(lambda x: mp.tanh(x) ** 2, Bounds(2.06, 2.05, 2.3, 2.4)),
+    "tanh_shrink": Row(limit(INF, -INF)(lambda x: x - mp.tanh(x)), Bounds(2.93, 2.8, 2.93, 2.8)),
+    "tanh_shrink_grad": Row(lambda x: mp.tanh(x) ** 2, Bounds(2.06, 2.05, 2.3, 2.25)),
     "soft_shrink": Row(lambda x, lambd: x - clip(x, -lambd, lambd), RECTIFIER, (0.5,)),
     "soft_shrink_grad": Row(lambda x, lambd: mp.mpf(abs(x) > lambd), EXACT, (0.5,)),
     "hard_shrink": Row(lambda x, lambd: x if abs(x) > lambd else mp.mpf(0), EXACT, (0.5,)),

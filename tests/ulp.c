@@ -168,7 +168,7 @@ REF(gelu_tanh)
 REF(gelu_tanh_grad)
 {
     UNUSED;
-    const ld a = fabsl(x), at = a * TANH_SCALE * (1 + 3 * CUBIC * a * a);
+    const ld a = fabsl(x), at = a * (TANH_SCALE + TANH_SCALE_LOW) * (1 + 3 * (CUBIC + CUBIC_LOW) * a * a);
     ld low, t = gelu_tanh_t(a, &low), e = expl(-t) * (1 - low), s = e / (1 + e), v = a > 100 ? -0.0L : s * (1 - at / (1 + e));
     return x > 0 ? 1 - v : v;
 }

@@ -16,17 +16,14 @@ static inline REAL F(gelu)(REAL x)
     return a < LIMIT(gelu_near) ? near : far;
 }
 
-/* Max error 4.2 | 3.9 ULP (6.1 without FMA), near the zero at -0.7518 2.2 ULP of the larger term: up to 1.19 a polynomial, half
- * of whose x is added apart, without rounding near the zero, because a sum in front of x would round by 1.5 ULP of the terms
- * there. Up to 1.25 it has 4.9 ULP (8.5 without FMA). */
+/* Max error 2.9 ULP (4.2 | 4.4 without FMA), near the zero at -0.7518 1.9 | 2.0 ULP of the larger term. One formula for all x: a
+ * polynomial below 1.19 and a quotient above had 4.2 ULP, 6.1 without FMA, and took a quarter more time. */
 static inline REAL F(gelu_d)(REAL x)
 {
     REAL low;
-    const REAL a = F(abs)(x), b = F(at_most)(a, LIMIT(gelu_hi)), s = F(two_product)(b, b, &low), z = F(gauss_exponent)(s);
-    const REAL p = F(gauss_p)(s, low, z, 0), w = F(gelu_d_far)(b, s), v = FMA(w, p, w + w) * F(gauss_scale)(z);
-    const REAL far = FMA(v, (x < C(0.0) ? C(0.5) : C(-0.5)) * GAUSS_DOWN, x < C(0.0) ? C(0.0) : C(1.0));
-    const REAL near = FMA(x, F(gelu_d_near)(s), FMA(C(0.5), x, C(0.5)));
-    return a < LIMIT(gelu_d_near) ? near : far;
+    const REAL a = F(at_most)(F(abs)(x), LIMIT(gelu_hi)), s = F(two_product)(a, a, &low), z = F(gauss_exponent)(s);
+    const REAL p = F(gauss_p)(s, low, z, 0), w = F(gelu_d_by_gauss)(a, s), v = FMA(w, p, w + w) * F(gauss_scale)(z);
+    return FMA(v, (x < C(0.0) ? C(0.5) : C(-0.5)) * GAUSS_DOWN, x < C(0.0) ? C(0.0) : C(1.0));
 }
 
 /* t = 2 sqrt(2/pi) (a + 0.044715 a^3) = (n + f) ln 2, 0 <= a <= 10.92 | 21.6, |f| <= 1/2, given s + s_low = a^2: returns z, which
@@ -70,31 +67,49 @@ static inline REAL F(gelu_tanh)(REAL x)
     return FMA(FMA(a, c, -(a * f)) / under, -TAIL_SCALE, F(at_least)(x, LIMIT(zero)));
 }
 
-/* s(1 - a t' + a t' s), s = sigmoid(-t). Max error 3 ULP, near the zero at -0.7525 2 ULP of the larger term: there a t' is
- * carried in two parts, its rounding alone would be 1 ULP. e^t - 1 by a polynomial: the quotient above is 10 % faster,
- * but has 4.3 ULP here. */
+/* 2^f - 1 for |f| <= 1/2, to 2^-28.3 | 2^-59.7 of 2^f: one product less than expm1_of(f ln 2). */
+static inline REAL F(exp2m1_of)(REAL f)
+{
+    const REAL f2 = f * f;
+#if FA_BITS == 32
+    const REAL a = FMA(0x1.c6af7cp-5f, f, 0x1.ebfbdcp-3f), b = FMA(0x1.5f082cp-10f, f, 0x1.3b2dep-7f);
+    return FMA(FMA(FMA(0x1.416b44p-13f, f2, b), f2, a), f2, f * 0x1.62e43p-1f);
+#else
+    const REAL a = FMA(0x1.c6b08d704a1d5p-5, f, 0x1.ebfbdff82c58ep-3), b = FMA(0x1.5d87fe7873f9dp-10, f, 0x1.3b2ab6fba519dp-7);
+    const REAL c = FMA(0x1.ffcbfd4b40b4cp-17, f, 0x1.430912f757563p-13), d = FMA(0x1.b5232d36bc19cp-24, f, 0x1.62c02723c8473p-20);
+    const REAL e = FMA(0x1.ec79b69415504p-32, f, 0x1.e4bbadbc32481p-28);
+    return FMA(FMA(FMA(FMA(FMA(FMA(0x1.e0b51a1a46913p-36, f2, e), f2, d), f2, c), f2, b), f2, a), f2, f * 0x1.62e42fefa39efp-1);
+#endif
+}
+
+/* s(1 - a t' + a t' s), s = sigmoid(-t). Max error 3.3 | 3.4 ULP, near the zero at -0.7525 2.4 | 2.0 ULP of the larger term:
+ * there a t' is carried in two parts, c1 too, its rounding alone would be 1 ULP. Products with q, the rounding of which is
+ * given back, instead of the second quotient: 2.8 | 2.9 and 2.0 ULP, but 7 % slower with AVX-512. e^t - 1 by (c + f)/(c - f) is
+ * 10 % faster, but had 4.3 ULP. */
 static inline REAL F(gelu_tanh_d)(REAL x)
 {
-    const REAL c1 = K(0x1.988454p0f, 0x1.9884533d43651p0), c3 = K(0x1.b6676cp-3f, 0x1.b6676bf7450fp-3), down = TAIL_SCALE;
+    const REAL c1 = K(0x1.988454p0f, 0x1.9884533d43651p0), c1_low = K(-0x1.857936p-25f, -0x1.cbc0d30ebfd15p-54);
+    const REAL c3 = K(0x1.b6676cp-3f, 0x1.b6676bf7450fp-3), down = TAIL_SCALE;
     REAL s_low, at_low, f;
     const REAL a = F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low);
-    const REAL slope = FMA(s, c3, c1), slope_low = FMA(s_low, c3, FMA(s, c3, c1 - slope)), at = F(two_product)(a, slope, &at_low);
+    const REAL slope = FMA(s, c3, c1), slope_low = FMA(s_low, c3, FMA(s, c3, (c1 - slope) + c1_low)), at = F(two_product)(a, slope, &at_low);
     const REAL z = F(gelu_tanh_split)(a, s, s_low, &f), e = F(exp2_of)(z), sum = e + down, rest = down - (sum - e);
     /* Two quotients: multiplying by the first would round once more, 0.5 ULP in the tail. */
-    const REAL under = FMA(F(expm1_of)(f * K(0x1.62e43p-1f, 0x1.62e42fefa39efp-1)), e, rest) + sum, sigmoid = down / under;
+    const REAL under = FMA(F(exp2m1_of)(f), e, rest) + sum, sigmoid = down / under;
     const REAL h = ((C(1.0) - at) + FMA(at, sigmoid, -FMA(a, slope_low, at_low))) / under;
     return FMA(h, x > C(0.0) ? -down : down, x > C(0.0) ? C(1.0) : C(0.0));
 }
 
-/* s/(1 - tanh(x)/x) in s = x^2, |x| <= 1: tanh x = x - x s/D. Error of x - tanh x 2^-25 | 2^-57. */
+/* s/(1 - tanh(x)/x) in s = x^2, |x| <= 1: tanh x = x - x s/D. Error of x - tanh x 2^-25 | 2^-57. The last two steps singly: in
+ * pairs tanh_shrink has 3.3 ULP in float64. */
 static inline REAL F(tanh_shrink_near)(REAL s)
 {
 #if FA_BITS == 32
     return FMA(FMA(FMA(0x1.e76b06p-13f, s, -0x1.75b652p-8f), s, 0x1.333314p0f), s, 0x1.8p1f);
 #else
-    const REAL s2 = s * s, a = FMA(0x1.333333333332ap0, s, 0x1.8p1), b = FMA(0x1.0a4e15773d1b6p-12, s, -0x1.767dce4337246p-8);
+    const REAL s2 = s * s, b = FMA(0x1.0a4e15773d1b6p-12, s, -0x1.767dce4337246p-8);
     const REAL c = FMA(0x1.4173fba5064d6p-21, s, -0x1.997caf1353145p-17), d = FMA(0x1.8b54fd408127ep-30, s, -0x1.fb848ba711b01p-26);
-    return FMA(FMA(FMA(FMA(-0x1.00f87eac07eb7p-34, s2, d), s2, c), s2, b), s2, a);
+    return FMA(FMA(FMA(FMA(FMA(-0x1.00f87eac07eb7p-34, s2, d), s2, c), s2, b), s, 0x1.333333333332ap0), s, 0x1.8p1);
 #endif
 }
 
@@ -110,8 +125,8 @@ static inline REAL F(tanh_fraction)(REAL a, REAL near_over, REAL near_under)
     return over / under;
 }
 
-/* x - tanh x = x s/D below 1, (a - 1) + 2/(1 + e^2a) above: nothing cancels, one division. Max error 2.9 ULP; with the low part
- * of a^3 2.3, and 20 % slower. */
+/* x - tanh x = x s/D below 1, (a - 1) + 2/(1 + e^2a) above: nothing cancels, one division. Max error 2.9 | 2.8 ULP; with the low
+ * part of a^3 2.3, and 20 % slower. */
 static inline REAL F(tanh_shrink)(REAL x)
 {
     const REAL a = F(abs)(x), s = a * a, q = F(tanh_fraction)(F(at_most)(a, LIMIT(tanh_shrink_hi)), a * s, F(tanh_shrink_near)(s));
