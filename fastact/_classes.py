@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
-from fastact._dispatch import as_floats, as_operand, check_number, check_out, default_modes
+from fastact._dispatch import as_floats, as_operand, check_axis, check_number, check_out, default_modes
 from fastact._layout import Axis, Layout, broadcast_mask, check_temperature
 from fastact._reduction import check_reduction, check_weight, reduced
 
@@ -57,7 +57,7 @@ def general_loss(
     check_reduction(name, options.reduction)
     given = as_floats(name, arguments[0], as_operand(name, arguments[0], logits))
     compute = np.dtype(np.float32) if given.dtype == np.float16 else given.dtype
-    axis = class_axis(name, options.axis, given.ndim, arguments[0])
+    axis = check_axis(name, options.axis, arguments[0], given.ndim)
     classes = given.shape[axis]
     samples = given.shape[:axis] + given.shape[axis + 1 :]
     labels: NDArray[Any] | None = None
@@ -133,16 +133,6 @@ def divergence(name: str, kernel: str, tensors: dict[str, ArrayLike], axis: Axis
         None, 0.0, 1.0, None, 1.0, False,
     )
     return each.astype(dtype, copy=False)[()]
-
-
-def class_axis(name: str, axis: Any, ndim: int, argument: str) -> int:
-    """The class axis as a number from 0 to ndim - 1."""
-    try:
-        return np.lib.array_utils.normalize_axis_index(operator.index(axis), ndim)
-    except TypeError:
-        raise TypeError(f"{name}: axis is {axis!r}, expected an int") from None
-    except np.exceptions.AxisError:
-        raise np.exceptions.AxisError(f"{name}: axis is {axis}, but {argument} has {ndim} dimensions") from None
 
 
 def check_index(name: str, ignore_index: Any) -> int:

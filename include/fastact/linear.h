@@ -26,48 +26,49 @@ FA_INLINE size_t F(linear_unit)(const fa_linear_job *job, ptrdiff_t unit, F(samp
     return rows;
 }
 
-/* What a product leaves to do: the bias, and logits of the labels that are not a product (large margin). */
-ROWS(linear_before)
-{
-    const fa_linear_job *job = job_;
-    const size_t n = job->classes;
-    for (ptrdiff_t unit = begin; unit < end; unit++) {
-        F(samples) s;
-        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
-        for (size_t r = 0; r < rows; r++) {
-            REAL *z = BLOCK_ROW(row + r);
-            const REAL *bias = job->bias;
-            if (bias)
-                LANE(n) z[j] += bias[j];
-            if (job->label_logit && s.counts[r] && F(in_block)(job, s.label[r]) < n)
-                z[F(in_block)(job, s.label[r])] = ((const REAL *)job->label_logit)[row + r];
-        }
+/* The kernel that does F(name_sample) to one sample after the other: `row` in the batch, `r` among those described. */
+#undef EACH_SAMPLE
+#define EACH_SAMPLE(name)                                                                            \
+    ROWS(name)                                                                                       \
+    {                                                                                                \
+        const fa_linear_job *job = job_;                                                             \
+        for (ptrdiff_t unit = begin; unit < end; unit++) {                                           \
+            F(samples) s;                                                                            \
+            const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);           \
+            for (size_t r = 0; r < rows; r++) F(name##_sample)(job, &s, row + r, r);                 \
+        }                                                                                            \
     }
+
+/* What a product leaves to do: the bias, and logits of the labels that are not a product (large margin). */
+FA_INLINE void F(linear_before_sample)(const fa_linear_job *job, const F(samples) *s, size_t row, size_t r)
+{
+    const size_t n = job->classes;
+    REAL *z = BLOCK_ROW(row);
+    const REAL *bias = job->bias;
+    if (bias)
+        LANE(n) z[j] += bias[j];
+    if (job->label_logit && s->counts[r] && F(in_block)(job, s->label[r]) < n)
+        z[F(in_block)(job, s->label[r])] = ((const REAL *)job->label_logit)[row];
 }
+EACH_SAMPLE(linear_before)
 
 /* The gradient with respect to the bias; the label's, by the derivatives of what stands in place of its logit. */
-ROWS(linear_after)
+FA_INLINE void F(linear_after_sample)(const fa_linear_job *job, const F(samples) *s, size_t row, size_t r)
 {
-    const fa_linear_job *job = job_;
     const size_t n = job->classes;
-    for (ptrdiff_t unit = begin; unit < end; unit++) {
-        F(samples) s;
-        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
-        for (size_t r = 0; r < rows; r++) {
-            REAL *z = BLOCK_ROW(row + r);
-            double *dbias = job->dbias;
-            if (dbias)
-                LANE(n) dbias[j] += (double)z[j];
-            if (job->own && s.counts[r] && F(in_block)(job, s.label[r]) < n) {
-                REAL *at = z + F(in_block)(job, s.label[r]);
-                const double grad = (double)*at;
-                job->by_x[row + r] *= grad;
-                job->own[s.label[r]] += grad * job->by_own[row + r];
-                *at = (REAL)(grad * job->by_w[row + r]);
-            }
-        }
+    REAL *z = BLOCK_ROW(row);
+    double *dbias = job->dbias;
+    if (dbias)
+        LANE(n) dbias[j] += (double)z[j];
+    if (job->own && s->counts[r] && F(in_block)(job, s->label[r]) < n) {
+        REAL *at = z + F(in_block)(job, s->label[r]);
+        const double grad = (double)*at;
+        job->by_x[row] *= grad;
+        job->own[s->label[r]] += grad * job->by_own[row];
+        *at = (REAL)(grad * job->by_w[row]);
     }
 }
+EACH_SAMPLE(linear_after)
 
 static inline void F(merge)(fa_linear_state *s, const fa_linear_state *b)
 {
@@ -87,41 +88,35 @@ static inline void F(merge)(fa_linear_state *s, const fa_linear_state *b)
     s->m = m;
 }
 
-ROWS(linear_forward)
+FA_INLINE void F(linear_forward_sample)(const fa_linear_job *job, const F(samples) *s, size_t row, size_t r)
 {
-    const fa_linear_job *job = job_;
     const size_t n = job->classes, chunk = fa_chunk_length(n, sizeof(REAL));
     const F(temperature) t = F(temperature_of)(1.0);
-    for (ptrdiff_t unit = begin; unit < end; unit++) {
-        F(samples) s;
-        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
-        for (size_t r = 0; r < rows; r++) {
-            fa_linear_state *state = job->state + row + r, block = {0};
-            const REAL *z = BLOCK_ROW(row + r);
-            double sum[2];
-            REAL top[FA_CHUNKS];
-            if (!s.counts[r])
-                continue;
-            if (job->of.labels && F(in_block)(job, s.label[r]) < n)
-                state->at_label = (double)z[F(in_block)(job, s.label[r])];
-            const REAL m = F(row_max)(z, NULL, n, chunk, top);
-            if (job->of.target || job->of.smoothing != 0.0) {
-                F(dense_sums)(&job->of, row + r, z, job->first, n, m, t, (REAL)s.u[r], sum, F(LOGITS));
-                block.a = sum[0];
-                block.ad = sum[1];
-            }
-            F(row_sum)(z, NULL, NULL, n, chunk, m, top, t, 0, 0, 1, n * sizeof(REAL) <= FA_AHEAD_BYTES ? n : 0, sum);
-            block.m = (double)m;
-            block.rest = sum[0];
-            block.maxima = sum[1];
-            block.at_label = state->at_label;
-            if (job->first == 0)
-                *state = block;
-            else
-                F(merge)(state, &block);
-        }
+    fa_linear_state *state = job->state + row, block = {0};
+    const REAL *z = BLOCK_ROW(row);
+    double sum[2];
+    REAL top[FA_CHUNKS];
+    if (!s->counts[r])
+        return;
+    if (job->of.labels && F(in_block)(job, s->label[r]) < n)
+        state->at_label = (double)z[F(in_block)(job, s->label[r])];
+    const REAL m = F(row_max)(z, NULL, n, chunk, top);
+    if (job->of.target || job->of.smoothing != 0.0) {
+        F(dense_sums)(&job->of, row, z, job->first, n, m, t, (REAL)s->u[r], sum, F(LOGITS));
+        block.a = sum[0];
+        block.ad = sum[1];
     }
+    F(row_sum)(z, NULL, NULL, n, chunk, m, top, t, 0, 0, 1, n * sizeof(REAL) <= FA_AHEAD_BYTES ? n : 0, sum);
+    block.m = (double)m;
+    block.rest = sum[0];
+    block.maxima = sum[1];
+    block.at_label = state->at_label;
+    if (job->first == 0)
+        *state = block;
+    else
+        F(merge)(state, &block);
 }
+EACH_SAMPLE(linear_forward)
 
 ROWS(linear_finish)
 {
@@ -170,31 +165,25 @@ FA_INLINE void F(exp_row_scaled)(REAL *z, size_t n, REAL m, REAL scale)
     }
 }
 
-ROWS(linear_gradient)
+FA_INLINE void F(linear_gradient_sample)(const fa_linear_job *job, const F(samples) *s, size_t row, size_t r)
 {
-    const fa_linear_job *job = job_;
     const size_t n = job->classes;
-    for (ptrdiff_t unit = begin; unit < end; unit++) {
-        F(samples) s;
-        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
-        for (size_t r = 0; r < rows; r++) {
-            const fa_linear_state *state = job->state + row + r;
-            REAL *z = BLOCK_ROW(row + r);
-            if (!s.counts[r] || job->of.scale == 0.0) {
-                memset(z, 0, n * sizeof(REAL));
-                continue;
-            }
-            const REAL m = (REAL)state->m, p_scale = (REAL)state->p_scale;
-            if (job->of.target || job->of.smoothing != 0.0) {
-                F(exp_row_scaled)(z, n, m, C(1.0));
-                F(dense_gradient)(&job->of, row + r, z, z, job->first, n, (REAL)s.u[r], p_scale, (REAL)state->k);
-            } else
-                F(exp_row_scaled)(z, n, m, p_scale);
-            if (job->of.labels && F(in_block)(job, s.label[r]) < n)
-                z[F(in_block)(job, s.label[r])] = (REAL)state->at_label;
-        }
+    const fa_linear_state *state = job->state + row;
+    REAL *z = BLOCK_ROW(row);
+    if (!s->counts[r] || job->of.scale == 0.0) {
+        memset(z, 0, n * sizeof(REAL));
+        return;
     }
+    const REAL m = (REAL)state->m, p_scale = (REAL)state->p_scale;
+    if (job->of.target || job->of.smoothing != 0.0) {
+        F(exp_row_scaled)(z, n, m, C(1.0));
+        F(dense_gradient)(&job->of, row, z, z, job->first, n, (REAL)s->u[r], p_scale, (REAL)state->k);
+    } else
+        F(exp_row_scaled)(z, n, m, p_scale);
+    if (job->of.labels && F(in_block)(job, s->label[r]) < n)
+        z[F(in_block)(job, s->label[r])] = (REAL)state->at_label;
 }
+EACH_SAMPLE(linear_gradient)
 
 /* z += factors features_of, a unit of rows after the other; nothing where the factor is 0. */
 ROWS(add_multiples)
@@ -238,35 +227,29 @@ static inline void F(dots)(const REAL *a, const REAL *b, size_t n, double *ab, d
  *   by_x = q |w|/|x|,  by_own = q |x|/|w|
  * psi = (-1)^k T_m(c) - 2k, psi' = (-1)^k m U_(m-1)(c), by recurrence: finite at |c| = 1, where acos has no derivative.
  * k counts the knots cos(pi/m) > cos(2pi/m) > .. that are above c. A zero vector has c = 0 and no direction. */
-ROWS(large_margin)
+FA_INLINE void F(large_margin_sample)(const fa_linear_job *job, const F(samples) *s, size_t row, size_t r)
 {
-    const fa_linear_job *job = job_;
     const size_t d = job->features;
     const double lambda = job->lambda, margin = (double)job->margin;
-    for (ptrdiff_t unit = begin; unit < end; unit++) {
-        F(samples) s;
-        const size_t row = (size_t)unit * LANES, rows = F(linear_unit)(job, unit, &s);
-        for (size_t r = 0; r < rows; r++) {
-            if (!s.counts[r])
-                continue;
-            const REAL *x = (const REAL *)job->features_of + (row + r) * d, *w = (const REAL *)job->class_of + (size_t)s.label[r] * d;
-            double dot, xx, ww;
-            F(dots)(x, w, d, &dot, &xx, &ww);
-            const double nx = __builtin_sqrt(xx), nw = __builtin_sqrt(ww);
-            double c = nx * nw == 0.0 ? 0.0 : dot / nx / nw, k = 0.0, t = 1.0, t1, u = 0.0, u1 = 1.0;
-            c = c > 1.0 ? 1.0 : c < -1.0 ? -1.0 : c;
-            t1 = c;
-            for (size_t i = 1; i < job->margin; i++) {          /* t, t1 = T_(i-1), T_i;  u, u1 = U_(i-2), U_(i-1) */
-                const double t2 = 2.0 * c * t1 - t, u2 = 2.0 * c * u1 - u;
-                t = t1, t1 = t2, u = u1, u1 = u2;
-                k += c < job->knots[i - 1];
-            }
-            const double sign = k - 2.0 * (double)(int64_t)(0.5 * k) == 0.0 ? 1.0 : -1.0;
-            const double psi = sign * t1 - 2.0 * k, slope = sign * margin * u1, q = (psi - c * slope) / (1.0 + lambda);
-            ((REAL *)job->label_logit)[row + r] = (REAL)((lambda * dot + nx * nw * psi) / (1.0 + lambda));
-            job->by_w[row + r] = (lambda + slope) / (1.0 + lambda);
-            job->by_x[row + r] = nx == 0.0 ? 0.0 : q * nw / nx;
-            job->by_own[row + r] = nw == 0.0 ? 0.0 : q * nx / nw;
-        }
+    if (!s->counts[r])
+        return;
+    const REAL *x = (const REAL *)job->features_of + row * d, *w = (const REAL *)job->class_of + (size_t)s->label[r] * d;
+    double dot, xx, ww;
+    F(dots)(x, w, d, &dot, &xx, &ww);
+    const double nx = __builtin_sqrt(xx), nw = __builtin_sqrt(ww);
+    double c = nx * nw == 0.0 ? 0.0 : dot / nx / nw, k = 0.0, t = 1.0, t1, u = 0.0, u1 = 1.0;
+    c = c > 1.0 ? 1.0 : c < -1.0 ? -1.0 : c;
+    t1 = c;
+    for (size_t i = 1; i < job->margin; i++) {          /* t, t1 = T_(i-1), T_i;  u, u1 = U_(i-2), U_(i-1) */
+        const double t2 = 2.0 * c * t1 - t, u2 = 2.0 * c * u1 - u;
+        t = t1, t1 = t2, u = u1, u1 = u2;
+        k += c < job->knots[i - 1];
     }
+    const double sign = k - 2.0 * (double)(int64_t)(0.5 * k) == 0.0 ? 1.0 : -1.0;
+    const double psi = sign * t1 - 2.0 * k, slope = sign * margin * u1, q = (psi - c * slope) / (1.0 + lambda);
+    ((REAL *)job->label_logit)[row] = (REAL)((lambda * dot + nx * nw * psi) / (1.0 + lambda));
+    job->by_w[row] = (lambda + slope) / (1.0 + lambda);
+    job->by_x[row] = nx == 0.0 ? 0.0 : q * nw / nx;
+    job->by_own[row] = nw == 0.0 ? 0.0 : q * nx / nw;
 }
+EACH_SAMPLE(large_margin)
