@@ -73,7 +73,7 @@ def general_loss(
     temperature = check_temperature(name, options.temperature)
     gamma = None
     if options.gamma is not None:
-        gamma = check_number(name, "gamma", options.gamma, 0.0, np.inf, "a finite number >= 0")
+        gamma = check_gamma(name, options.gamma)
         if labels is None:
             raise ValueError(f"{name}: target has shape {given.shape}, expected integer labels of shape {samples}")
     ignore = None if options.ignore_index is None else check_index(name, options.ignore_index)
@@ -133,6 +133,11 @@ def divergence(name: str, kernel: str, tensors: dict[str, ArrayLike], axis: Axis
         None, 0.0, 1.0, None, 1.0, False,
     )
     return each.astype(dtype, copy=False)[()]
+
+
+def check_gamma(name: str, gamma: Any) -> float:
+    """The exponent of the focal loss as a float."""
+    return check_number(name, "gamma", gamma, 0.0, np.inf, "a finite number >= 0")
 
 
 def check_index(name: str, ignore_index: Any) -> int:

@@ -53,7 +53,7 @@ def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: di
     except np.exceptions.AxisError:
         raise
     except (TypeError, ValueError) as error:
-        explain(ufunc.__name__, operands, error)
+        explain(ufunc.__name__, operands, out, error)
 
 
 def is_plain(x: Any) -> bool:
@@ -78,7 +78,7 @@ def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(number(operand) if type(operand) in (int, float) else operand for operand in operands)
 
 
-def explain(name: str, operands: tuple[Any, ...], error: Exception) -> NoReturn:
+def explain(name: str, operands: tuple[Any, ...], out: Any, error: Exception) -> NoReturn:
     """Raises the error of a ufunc call again, with the function, the argument, what was expected and what came."""
     for position, operand in enumerate(operands):
         if hasattr(operand, "__array_ufunc__") and not isinstance(operand, (np.ndarray, np.generic)):
@@ -91,6 +91,11 @@ def explain(name: str, operands: tuple[Any, ...], error: Exception) -> NoReturn:
         if not supported(dtype):
             text = f"{name}: {argument_name(name, position)} has dtype {dtype}, expected {SUPPORTED}"
             raise TypeError(text) from error
+    for array in out if isinstance(out, tuple) else (out,):
+        if not (array is None or array is ... or hasattr(array, "__array_ufunc__")):
+            raise TypeError(f"{name}: out is of type {type(array).__name__}, expected numpy.ndarray") from error
+        if isinstance(array, np.ndarray) and not array.flags.writeable:
+            raise ValueError(f"{name}: out is read-only, expected a writeable array") from error
     text = str(error)
     # NumPy's casting errors are classes of their own, which take more than a text.
     kind = TypeError if isinstance(error, TypeError) else ValueError

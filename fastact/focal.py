@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from fastact import _docs
-from fastact._classes import classification_loss
+from fastact._classes import check_gamma, classification_loss
 from fastact._kernels import ROWS_ID
 
 __all__ = ["focal_loss", "focal_loss_with_grad"]
@@ -62,6 +62,8 @@ def focal_loss(
     >>> fastact.focal_loss(np.log([[0.5, 0.5]]), [0]) == 0.25 * np.log(2)
     np.True_
     """
+    if gamma is None:               # which means no focal loss from here on
+        check_gamma("focal_loss", gamma)
     options = axis, weight, ignore_index, 0.0, temperature, where, reduction, sample_weight, gamma
     return classification_loss("focal_loss", _KERNEL, logits, target, options)
 
@@ -81,6 +83,8 @@ def focal_loss_with_grad(
     >>> grad
     array([[ 0.5, -0.5]])
     """
+    if gamma is None:
+        check_gamma("focal_loss_with_grad", gamma)
     options = axis, weight, ignore_index, 0.0, temperature, where, reduction, sample_weight, gamma
     return classification_loss(  # type: ignore[no-any-return]
         "focal_loss_with_grad", _KERNEL_WITH_GRAD, logits, target, options, grad_out

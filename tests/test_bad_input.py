@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import platform
 from typing import Any
 
@@ -94,8 +95,13 @@ def test_bad_out(op: Op) -> None:
         good = np.full((4, 5), 77, np.float32)
         cases += [((good, read_only[0]), ValueError), ((good, np.full((5, 4), 77.0)), ValueError)]
     for out, error in cases:
-        with pytest.raises(error, match=op.name):
+        with pytest.raises(error, match=op.name) as raised:
             op(*tensors, out=out)
+        given, text = tuple_of(out), str(raised.value)
+        if len(given) == op.outputs and not any(isinstance(array, np.ndarray) for array in given):
+            assert "out is of type " in text
+        elif len(given) == op.outputs and all(map(operator.is_, given, read_only)):
+            assert "out is read-only" in text
         for array in tuple_of(out):
             if isinstance(array, np.ndarray) and array.dtype == np.float32 and array.size and array.flat[0] == 77:
                 assert (array == 77).all(), f"{out!r} was written"

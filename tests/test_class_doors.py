@@ -121,6 +121,7 @@ REFUSED: list[tuple[str, Any, dict[str, Any], type[Exception]]] = [
     ("cross_entropy_with_grad", T, {"grad_out": np.ones((4, 4), np.float32)}, ValueError),
     ("cross_entropy_with_grad", T, {"grad_out": np.ones((4, 3))}, TypeError),
     ("cross_entropy_with_grad", T, {"grad_out": READ_ONLY}, ValueError),
+    ("focal_loss", T, {"gamma": None}, TypeError),
     ("focal_loss", T, {"gamma": -1e-310}, ValueError),
     ("focal_loss", T, {"gamma": np.inf}, ValueError),
     ("focal_loss", X, {}, ValueError),
