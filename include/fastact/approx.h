@@ -13,9 +13,14 @@
 #define EACH_IN_GROUP _Pragma("omp simd") for (size_t j = 0; j < LANES; j++)
 FA_INLINE void approx_reciprocal_f32(const float *x, float *y) { _mm512_storeu_ps(y, _mm512_rcp14_ps(_mm512_loadu_ps(x))); }
 FA_INLINE void approx_rsqrt_f32(const float *x, float *y) { _mm512_storeu_ps(y, _mm512_rsqrt14_ps(_mm512_loadu_ps(x))); }
+FA_INLINE void approx_rsqrt_f64(const double *x, double *y) { _mm512_storeu_pd(y, _mm512_rsqrt14_pd(_mm512_loadu_pd(x))); }
 FA_INLINE int any_above_f32(const float *x, float bound)
 {
     return __builtin_expect(_mm512_cmp_ps_mask(_mm512_loadu_ps(x), _mm512_set1_ps(bound), _CMP_GT_OQ) != 0, 0);
+}
+FA_INLINE int any_above_f64(const double *x, double bound)
+{
+    return __builtin_expect(_mm512_cmp_pd_mask(_mm512_loadu_pd(x), _mm512_set1_pd(bound), _CMP_GT_OQ) != 0, 0);
 }
 #else
 #define FA_HAS_APPROX 0

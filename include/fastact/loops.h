@@ -77,6 +77,8 @@
 #undef GROUPED_squareplus_d
 #if FA_BITS == 32 && FA_HAS_APPROX
 #define GROUPED_softsign , GROUPS
+#endif
+#if FA_HAS_APPROX
 #define GROUPED_squareplus , GROUPS
 #define GROUPED_squareplus_d , GROUPS
 #endif
