@@ -5,7 +5,11 @@ from __future__ import annotations
 import statistics
 
 from quiet import QUIET_OTHERS
-from tabulate import tabulate
+
+try:
+    from tabulate import tabulate
+except ModuleNotFoundError as error:
+    raise SystemExit(f"{error.name} is missing: install the bench extra: pip install '.[bench]'") from None
 
 LEVEL = 0.97  # a ratio from here on counts as level
 OF_LIMIT = 0.90  # so does a case at this share of the machine's limit, measured in the same run

@@ -154,6 +154,18 @@ def test_openmp_that_is_where_ldflags_say(tmp_path: Path) -> None:
     assert "-L/omp/lib" in calls[-1]
 
 
+@pytest.mark.parametrize("script", ["compare", "floor", "report"])
+def test_a_benchmark_without_its_extra_says_what_to_install(script: str) -> None:
+    path = ROOT / "bench" / f"{script}.py"
+    if not path.exists():
+        pytest.skip("not a source tree")
+    run = f"import runpy, sys; sys.modules['tabulate'] = None; sys.path.insert(0, {str(path.parent)!r})"
+    command = [sys.executable, "-c", f"{run}; runpy.run_path({str(path)!r}, run_name='__main__')"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "tabulate is missing: install the bench extra: pip install '.[bench]'\n"
+
+
 def test_sources_for_a_build_are_in_the_manifest() -> None:
     manifest = ROOT / "MANIFEST.in"
     if not manifest.exists():
