@@ -198,7 +198,7 @@ ROWS: dict[str, Row] = {
     "mish": Row(limit(INF, 0)(lambda x: x * tanh_softplus(x)), Bounds(2.87, 3.0, 2.98, 3.3), signed_zero=False),
     "mish_grad": Row(
         ONE_PLUS(mish_slope),
-        Bounds(3.98, 3.55, 4.36, 4.4),
+        Bounds(3.98, 4.45, 4.36, 4.6),
         crossing=Crossing(-2.1319, -0.68, 0.259, 1.85),
         signed_zero=False,
     ),
