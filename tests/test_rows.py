@@ -210,6 +210,28 @@ def test_gradients_are_the_derivatives(name: str, temperature: float) -> None:
         assert np.array_equal(out, dx)
 
 
+@pytest.mark.parametrize("n", [33, 300, 1000, 1025, 5000])
+def test_maxima_and_what_underflows_or_is_nan(n: int, dtype: np.dtype, isa: str) -> None:
+    """What a sum leaves out is counted: as a rule one maximum, here several, or -inf, far smaller numbers, nan."""
+    rows = np.random.default_rng(n).normal(0, 1, (9, n)).astype(dtype)
+    rows[0, [1, n - 1]] = 9.0
+    rows[1, :] = 3.0
+    rows[2, ::2] = -np.inf
+    rows[3, 1:] = -1e4
+    rows[4, n // 2] = np.nan
+    rows[5, :] = -np.inf
+    rows[6, [0, n - 2]] = np.inf
+    rows[7, 5] = np.inf
+    rows[8, [0, n - 1]] = 800.0, -np.nan
+    got = fastact.logsumexp(rows, axis=1)
+    finite = rows[:4].astype(np.longdouble)
+    top = finite.max(1)
+    with np.errstate(under="ignore"):
+        expected = np.log(np.sum(np.exp(finite - top[:, None]), 1)) + top
+    np.testing.assert_allclose(got[:4], expected.astype(np.float64), rtol=4 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(got[4:], np.array([np.nan, -np.inf, np.inf, np.inf, np.nan], dtype))
+
+
 def test_scalars_and_lists() -> None:
     assert isinstance(fastact.logsumexp([1.0, 2.0]), np.float64)
     assert fastact.softmax(5.0, axis=None) == 1.0

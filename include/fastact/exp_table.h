@@ -35,6 +35,12 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
         sum = _mm512_mask_add_ps(sum, other, sum, v);                                   \
         bits = 0xffff & ~(unsigned)other;                                               \
     } while (0)
+#define FA_ADD_OTHERS(sum, v, d, limit, bits)                                           \
+    do {                                                                                \
+        const __mmask16 other = _mm512_cmple_epi32_mask(FA_BITS_OF(d), FA_BITS_OF(limit)); \
+        sum = _mm512_mask_add_ps(sum, other, sum, v);                                   \
+        bits = other;                                                                   \
+    } while (0)
 #else
 #define FA_VECTOR __m256
 #define FA_PS(name) _mm256_##name##_ps
@@ -50,22 +56,32 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
         sum = _mm256_add_ps(sum, _mm256_andnot_ps(same, v));                            \
         bits = (unsigned)_mm256_movemask_ps(same);                                      \
     } while (0)
+#define FA_ADD_OTHERS(sum, v, d, limit, bits)                                           \
+    do {                                                                                \
+        const __m256 out = _mm256_castsi256_ps(_mm256_cmpgt_epi32(FA_BITS_OF(d), FA_BITS_OF(limit))); \
+        sum = _mm256_add_ps(sum, _mm256_andnot_ps(out, v));                             \
+        bits = 0xff & ~(unsigned)_mm256_movemask_ps(out);                               \
+    } while (0)
 #endif
 
-/* e^(d + low) for `count` d <= 0, a multiple of 16 known when compiling: see exp_row. low may be NULL. */
+/* e^(x + low) for x <= 0 that is not under the limit: see exp_row. low is added if `with_low`. */
+FA_INLINE FA_VECTOR exp_of_vector(FA_VECTOR x, FA_VECTOR low, const int with_low)
+{
+    const FA_VECTOR shift = FA_PS(set1)(0x1.8p23f), per_step = FA_PS(set1)(0x1.715476p4f), step = FA_PS(set1)(0x1.62e43p-5f);
+    const FA_VECTOR cubic = FA_PS(set1)(0x1.55559ap-3f), square = FA_PS(set1)(0x1.00022p-1f), one = FA_PS(set1)(1.0f);
+    const FA_VECTOR z = FA_PS(fmadd)(x, per_step, shift), near = FA_PS(fnmadd)(FA_PS(sub)(z, shift), step, x);
+    const FA_VECTOR r = with_low ? FA_PS(add)(near, low) : near;
+    const FA_VECTOR power = FA_ADDED(FA_SHIFTED(FA_BITS_OF(z), 19), FA_POWERS(FA_BITS_OF(z)));
+    return FA_PS(fmadd)(FA_PS(fmadd)(FA_PS(fmadd)(cubic, r, square), r, one), FA_PS(mul)(r, power), power);
+}
+
+/* e^(d + low) for `count` d <= 0, a multiple of 16 known when compiling; 0 under the limit. low may be NULL. */
 FA_INLINE void exp_by_table(float *e, const float *d, const float *low, size_t count)
 {
-    const FA_VECTOR shift = FA_PS(set1)(0x1.8p23f), limit = FA_PS(set1)(LIMIT(exp_normal_lo));
-    const FA_VECTOR per_step = FA_PS(set1)(0x1.715476p4f), step = FA_PS(set1)(0x1.62e43p-5f);
-    const FA_VECTOR cubic = FA_PS(set1)(0x1.55559ap-3f), square = FA_PS(set1)(0x1.00022p-1f), one = FA_PS(set1)(1.0f);
+    const FA_VECTOR limit = FA_PS(set1)(LIMIT(exp_normal_lo));
     for (size_t j = 0; j < count; j += sizeof(FA_VECTOR) / sizeof(float)) {
-        const FA_VECTOR x = FA_PS(loadu)(d + j), z = FA_PS(fmadd)(x, per_step, shift);
-        const FA_VECTOR power = FA_ADDED(FA_SHIFTED(FA_BITS_OF(z), 19), FA_POWERS(FA_BITS_OF(z)));
-        FA_VECTOR r = FA_PS(fnmadd)(FA_PS(sub)(z, shift), step, x);
-        if (low)
-            r = FA_PS(add)(r, FA_PS(loadu)(low + j));
-        const FA_VECTOR p = FA_PS(fmadd)(FA_PS(fmadd)(cubic, r, square), r, one);
-        FA_PS(storeu)(e + j, FA_UNLESS_UNDER(x, limit, FA_PS(fmadd)(p, FA_PS(mul)(r, power), power)));
+        const FA_VECTOR x = FA_PS(loadu)(d + j);
+        FA_PS(storeu)(e + j, FA_UNLESS_UNDER(x, limit, exp_of_vector(x, low ? FA_PS(loadu)(low + j) : x, low != NULL)));
     }
 }
 
@@ -83,6 +99,24 @@ FA_INLINE size_t add_unless(float *acc, const float *v, const float *x, float m,
         tops += (unsigned)__builtin_popcount(bits);
     }
     return tops;
+}
+
+/* acc += e^(x - m) where x is neither the maximum m, nor under the limit, nor nan; how often it is not. One comparison tells all:
+ * as integers the bits of d < 0 grow from -0 on, and those of +0, -inf and nan are above the limit's. Beside exp_by_table and
+ * add_unless: 128 rows of 1000 31.0 -> 29.4 us. */
+FA_INLINE size_t add_others(float *acc, const float *x, float m, size_t count)
+{
+    const FA_VECTOR top = FA_PS(set1)(m), limit = FA_PS(set1)(LIMIT(exp_normal_lo));
+    size_t others = 0;
+    for (size_t j = 0; j < count; j += sizeof(FA_VECTOR) / sizeof(float)) {
+        const FA_VECTOR d = FA_PS(sub)(FA_PS(loadu)(x + j), top);
+        FA_VECTOR sum = FA_PS(loadu)(acc + j);
+        unsigned bits;
+        FA_ADD_OTHERS(sum, exp_of_vector(d, d, 0), d, limit, bits);
+        FA_PS(storeu)(acc + j, sum);
+        others += (unsigned)__builtin_popcount(bits);
+    }
+    return others;
 }
 #else
 #define FA_EXP_TABLE 0

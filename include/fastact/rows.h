@@ -257,12 +257,43 @@ FA_INLINE double F(tops_end)(const F(tops) *tops)
 #endif
 }
 
+#if TABLE
+/* acc += exp(x - m) of a span without its maxima; counted is what was added: see add_others. */
+FA_INLINE void F(add_others)(REAL *acc, const REAL *x, REAL m, F(tops) *tops) { tops->all += add_others(acc, x, m, SPAN); }
+#else
+FA_INLINE void F(add_others)(REAL *acc, const REAL *x, REAL m, F(tops) *tops) { (void)acc, (void)x, (void)m, (void)tops; }
+#endif
+
+/* The sum of a chunk of which not all but one element were added: its maxima are counted, and nan shows. */
+FA_SHARED double F(recounted)(const REAL *x, size_t n, REAL m, double sum, double *maxima)
+{
+    INT tops = 0, nans = 0;
+    _Pragma("omp simd reduction(+:tops, nans)") for (size_t j = 0; j < n; j++) {
+        tops += x[j] == m;
+        nans += x[j] != x[j];
+    }
+    *maxima += (double)tops;
+    return nans ? (double)REAL_NAN : sum;
+}
+
+/* The sum of a chunk, whose maxima are counted. `others`: tops are what was added, as a rule all but one maximum. */
+FA_INLINE double F(chunk_end)(const REAL *x, size_t n, REAL m, double sum, const F(tops) *tops, const int exclude, const int others,
+                              double *maxima)
+{
+    const double count = exclude ? F(tops_end)(tops) : 0.0;
+    if (others && (count + 1.0 != (double)n || !(m > -REAL_MOST)))
+        return F(recounted)(x, n, m, sum, maxima);
+    *maxima += others ? 1.0 : count;
+    return sum;
+}
+
 /* The sum of exp((x - m)/T) over a chunk, the exponentials to e if `store`; `exclude`: without the maxima, which are counted.
  * general = 0 asserts that nothing is masked and T = 1. ahead: how far in front memory is fetched into L2 (0: not). e without
  * `store` is where results will go: fetched too, because writing them takes less time than their lines take to come. */
 FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_t n, REAL m, F(temperature) t,
                               const int general, const int store, const int exclude, size_t ahead, double *maxima)
 {
+    const int others = TABLE && exclude && !general && !store;
     F(lane_sums) sums;
     REAL buf[SPAN], ebuf[SPAN];
     F(tops) tops;
@@ -274,7 +305,9 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
         LANE(SPAN) acc[j] = C(0.0);
 #undef EXP_SPAN
 #define EXP_SPAN(from, to)                                                              \
-        {                                                                               \
+        if (others)                                                                     \
+            F(add_others)(acc, from, m, &tops);                                         \
+        else {                                                                          \
             REAL d[SPAN], v[SPAN];                                                      \
             LANE(SPAN) d[j] = (from)[j] - m;                                            \
             F(exp_lanes)(v, d, SPAN, t, general);                                       \
@@ -303,13 +336,11 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
         if (n <= BLOCK) {                       /* nothing to add it to: 60 cycles of a row's 236 (log_softmax, 128 columns) */
             double only[LANES];
             LANE(LANES) only[j] = (double)(acc[j] + acc[j + LANES]);
-            *maxima += exclude ? F(tops_end)(&tops) : 0.0;
-            return F(lanes_tree)(only);
+            return F(chunk_end)(x, n, m, F(lanes_tree)(only), &tops, exclude, others, maxima);
         }
         F(lanes_add_block)(&sums, acc);
     }
-    *maxima += exclude ? F(tops_end)(&tops) : 0.0;
-    return F(lanes_fold)(&sums);
+    return F(chunk_end)(x, n, m, F(lanes_fold)(&sums), &tops, exclude, others, maxima);
 }
 
 /* The same with masks and temperature, in the binary once: beside them a call costs nothing (inline everywhere: 3.03 MB of wheel). */
