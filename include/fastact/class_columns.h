@@ -73,12 +73,15 @@ FA_INLINE void F(dense_panel_sums)(const REAL *a, const REAL *x, size_t n, size_
         REAL acc_a[LANES], acc_ad[LANES];
         n -= left;
         LANE(LANES) acc_a[j] = acc_ad[j] = C(0.0);
-        for (; left; left--, at += width)
-            LANE(LANES) {
-                const REAL v = F(summand)(a[at + j], x[at + j], m[j], t, given);
-                acc_a[j] += a[at + j];
-                acc_ad[j] += F(share)(a[at + j], v, given == F(LOGITS) ? C(0.0) : x[at + j]);
-            }
+        if (given != F(LOGITS)) {
+            F(add_shares)(acc_ad, a + at, x + at, LANES, left, width, given);
+            at += left * width;
+        } else
+            for (; left; left--, at += width)
+                LANE(LANES) {
+                    acc_a[j] += a[at + j];
+                    acc_ad[j] += F(share)(a[at + j], F(over)(x[at + j] - m[j], t), C(0.0));
+                }
         F(lanes_add)(&sum_a->sums, acc_a);
         F(lanes_add)(&sum_ad->sums, acc_ad);
     }

@@ -50,10 +50,54 @@ static inline REAL F(share)(REAL a, REAL v, REAL x) { return ((a == C(0.0)) & (x
 /* What a row holds: logits, log-probabilities, probabilities (of a divergence: those of the second distribution). */
 enum F(given) { F(LOGITS), F(LOG_PROBS), F(PROBS), F(DIVERGENCE) };
 
-/* What a class with target weight a adds to a sum over the dense target, but for the factor a. */
-FA_INLINE REAL F(summand)(REAL a, REAL x, REAL m, F(temperature) t, const int given)
+/* a_c times the logarithms of a span, 0 where a = 0: of any x. -log x of probabilities, log(a/x) of a divergence. */
+FA_SHARED void F(any_log_shares)(REAL *v, const REAL *a, const REAL *x, size_t count, int divergence)
 {
-    return given == F(LOGITS) ? F(over)(x - m, t) : given == F(LOG_PROBS) ? -x : given == F(PROBS) ? -F(log)(x) : F(log_ratio)(a, x);
+    for (; count; count -= LANES, v += LANES, a += LANES, x += LANES) {
+        REAL l[LANES];
+        if (divergence)
+            LANE(LANES) l[j] = F(log_ratio)(a[j], x[j]);
+        else {
+#if TABLE
+            F(log_any)(l, x, NULL, LANES);
+#else
+            LANE(LANES) l[j] = F(log)(x[j]);
+#endif
+            LANE(LANES) l[j] = -l[j];
+        }
+        LANE(LANES) v[j] = F(share)(a[j], l[j], x[j]);
+    }
+}
+
+/* acc += a times what a class with target weight a adds to a sum over the dense target: -log p of log-probabilities and of
+ * probabilities, log(a/p) of a divergence. In `steps` steps of `lanes` numbers each, which lie `stride` apart. */
+FA_INLINE void F(add_shares)(REAL *acc, const REAL *a, const REAL *x, const size_t lanes, size_t steps, size_t stride, const int given)
+{
+    REAL v[SPAN];
+    for (; steps; steps--, a += stride, x += stride) {
+        if (given == F(LOG_PROBS))
+            LANE(lanes) acc[j] += F(share)(a[j], -x[j], x[j]);
+        else {
+#if TABLE
+            /* Numbers that are no special case, nearly all: a loop without them, with the same bits. */
+            REAL sum[SPAN];
+            LANE(lanes) sum[j] = acc[j];
+            for (; steps; steps--, a += stride, x += stride)
+                if (given == F(PROBS) && (all_normal(x, lanes) || all_normal_or_both_zero(x, a, lanes))) {
+                    log_by_table(v, x, NULL, NULL, lanes);
+                    LANE(lanes) sum[j] -= a[j] * v[j];
+                } else if (given == F(DIVERGENCE) && all_normal(x, lanes) && all_normal(a, lanes))
+                    LANE(lanes) sum[j] += a[j] * F(log_ratio_of)(F(bits)(a[j]), F(bits)(x[j]), C(0.0));
+                else
+                    break;
+            LANE(lanes) acc[j] = sum[j];
+            if (!steps)
+                break;
+#endif
+            F(any_log_shares)(v, a, x, lanes, given == F(DIVERGENCE));
+            LANE(lanes) acc[j] += v[j];
+        }
+    }
 }
 
 /* Over n classes from `first` on, which hold `given`: sums[0] = sum of a_c, sums[1] = sum of a_c times the summand: (x_c - m)/T of
@@ -63,6 +107,8 @@ FA_INLINE void F(dense_sums)(const fa_xent_job *job, size_t row, const REAL *val
 {
     F(lane_sums) sum_a, sum_ad;
     REAL a[SPAN], buf[SPAN];
+    /* The dense target itself, of rows that are summed as they lie. */
+    const REAL *bare = given != F(LOGITS) && job->target && job->smoothing == 0.0 && !job->weight ? SAMPLE(target, row) + first : NULL;
     F(lanes_start)(&sum_a);
     F(lanes_start)(&sum_ad);
     for (size_t block = 0; block < n; block += BLOCK) {
@@ -70,13 +116,21 @@ FA_INLINE void F(dense_sums)(const fa_xent_job *job, size_t row, const REAL *val
         REAL acc_a[SPAN], acc_ad[SPAN];
         LANE(SPAN) acc_a[j] = C(0.0);
         LANE(SPAN) acc_ad[j] = C(0.0);
-        for (size_t i = block; i < end; i += SPAN) {
+        size_t i = block;
+        if (bare) {
+            F(add_shares)(acc_ad, bare + i, values + i, SPAN, (end - i) / SPAN, SPAN, given);
+            i += (end - i) / SPAN * SPAN;
+        }
+        for (; i < end; i += SPAN) {
             const REAL *x = F(span)(buf, values, NULL, i, end);
             F(dense_span)(a, job, row, first + i, u);
-            LANE(SPAN) {
-                if (given == F(LOGITS)) acc_a[j] += a[j];
-                acc_ad[j] += F(share)(a[j], F(summand)(a[j], x[j], m, t, given), given == F(LOGITS) ? C(0.0) : x[j]);
-            }
+            if (given == F(LOGITS))
+                LANE(SPAN) {
+                    acc_a[j] += a[j];
+                    acc_ad[j] += F(share)(a[j], F(over)(x[j] - m, t), C(0.0));
+                }
+            else
+                F(add_shares)(acc_ad, a, x, SPAN, 1, SPAN, given);
         }
         if (given == F(LOGITS)) F(lanes_add_block)(&sum_a, acc_a);
         F(lanes_add_block)(&sum_ad, acc_ad);

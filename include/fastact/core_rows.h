@@ -1,4 +1,5 @@
 /* core_rows.h (template): softmax and its kin, classification losses. */
+#include "fastact/log_lanes.h"
 #include "fastact/rows.h"
 #include "fastact/transpose.h"
 #include "fastact/columns.h"

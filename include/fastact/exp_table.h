@@ -9,10 +9,9 @@
 #ifndef FASTACT_EXP_TABLE_H
 #define FASTACT_EXP_TABLE_H
 
-#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
-#define FA_EXP_TABLE 1
-#include <immintrin.h>
+#include "fastact/lookup.h"
 
+#if FA_LOOKUP
 /* The bits of 2^(j/16) less j << 19, which adding k << 19 brings along with the exponent. */
 static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
     0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
@@ -20,11 +19,6 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
 };
 
 #if defined(__AVX512F__)
-#define FA_VECTOR __m512
-#define FA_PS(name) _mm512_##name##_ps
-#define FA_SHIFTED(bits, count) _mm512_slli_epi32(bits, count)
-#define FA_ADDED(a, b) _mm512_castsi512_ps(_mm512_add_epi32(a, b))
-#define FA_BITS_OF(v) _mm512_castps_si512(v)
 #define FA_POWERS(bits) _mm512_permutexvar_epi32(bits, _mm512_load_si512(fa_exp2_table))
 /* v, 0 where d is under the limit; a nan stays */
 #define FA_UNLESS_UNDER(d, limit, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, limit, _CMP_NLT_UQ), v)
@@ -42,11 +36,6 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
         bits = other;                                                                   \
     } while (0)
 #else
-#define FA_VECTOR __m256
-#define FA_PS(name) _mm256_##name##_ps
-#define FA_SHIFTED(bits, count) _mm256_slli_epi32(bits, count)
-#define FA_ADDED(a, b) _mm256_castsi256_ps(_mm256_add_epi32(a, b))
-#define FA_BITS_OF(v) _mm256_castps_si256(v)
 #define FA_HALF(at, bits) _mm256_permutevar8x32_ps(_mm256_load_ps((const float *)fa_exp2_table + (at)), bits)
 #define FA_POWERS(bits) _mm256_castps_si256(_mm256_blendv_ps(FA_HALF(0, bits), FA_HALF(8, bits), _mm256_castsi256_ps(FA_SHIFTED(bits, 28))))
 #define FA_UNLESS_UNDER(d, limit, v) _mm256_and_ps(_mm256_cmp_ps(d, limit, _CMP_NLT_UQ), v)
@@ -118,8 +107,6 @@ FA_INLINE size_t add_others(float *acc, const float *x, float m, size_t count)
     }
     return others;
 }
-#else
-#define FA_EXP_TABLE 0
 #endif
 
 #endif

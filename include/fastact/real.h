@@ -18,7 +18,11 @@
 #undef K
 #undef FMA
 #undef LANES
+#undef LANE
+#undef TABLE
 #undef MANT
+
+#include "fastact/lookup.h"
 
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 #define FA_HAS_FMA 1
@@ -58,6 +62,9 @@
 
 /* Every kernel works in groups of 64 bytes, whatever the ISA: one zmm, two ymm, four xmm. */
 #define LANES ((size_t)(64 / sizeof(REAL)))
+#define LANE(count) _Pragma("omp simd") for (size_t j = 0; j < (count); j++)
+/* Whether there are the forms by tables in a register (exp_table.h, log_table.h). */
+#define TABLE K(FA_LOOKUP, 0)
 
 #ifndef LIMIT
 #define LIMIT(name) F(fa_limit_##name)

@@ -12,16 +12,11 @@
  * class dominates. Only chunks that hold the maximum pay for leaving it out: there every maximum is masked and counted, and
  * rest gets the count - 1.
  */
-#undef TABLE
-#if FA_BITS == 32
+#if TABLE
 #include "fastact/exp_table.h"
-#define TABLE FA_EXP_TABLE
-#else
-#define TABLE 0
 #endif
 #undef SPAN
 #undef BLOCK
-#undef LANE
 #undef REAL_INF
 #undef REAL_NAN
 #undef REAL_MOST
@@ -34,7 +29,6 @@
 #endif
 #define SPAN (2 * LANES)
 #define BLOCK (FA_BLOCK_BYTES / sizeof(REAL))
-#define LANE(count) _Pragma("omp simd") for (size_t j = 0; j < (count); j++)
 #define REAL_INF K(__builtin_inff(), __builtin_inf())
 #define REAL_NAN K(__builtin_nanf(""), __builtin_nan(""))
 #define REAL_MOST K(0x1.fffffep127f, 0x1.fffffffffffffp1023)

@@ -196,20 +196,25 @@ static inline REAL F(atanh_r)(REAL s2)
 #endif
 }
 
-/* log(a/b) for finite numbers: inf for b = 0, -inf for a = 0, NaN for both and for a sign. Exact structure at a = b, where a
- * quotient or a difference of logarithms would lose all digits: the difference a' - b' is exact, with a' the mantissa of a and
- * b' = b 2^k within a factor 1.501 of it (log2 is linear within 0.0861 between powers of 2). Max error 2.4 | 2.4 ULP. */
+/* log of a quotient of positive normal numbers by their bits, less n ln2. Exact structure where they are equal, where a quotient or a
+ * difference of logarithms would lose all digits: the difference m - w is exact, with m the mantissa of the one and w = 2^k times
+ * the other within a factor 1.501 of it (log2 is linear within 0.0861 between powers of 2). Max error 2.4 | 2.4 ULP. */
+static inline REAL F(log_ratio_of)(UINT p, UINT q, REAL less)
+{
+    const UINT one = (UINT)BIAS << MANT, half = (UINT)1 << (MANT - 1), offset = (UINT)BIAS * 2 + 2, exponent = p >> MANT << MANT;
+    const UINT k = (p - q + half + (offset << MANT)) >> MANT;                                           /* k + offset */
+    const REAL m = F(from_bits)(p - exponent + one), w = F(from_bits)(q + ((k - offset) << MANT) - exponent + one);
+    const REAL n = F(from_bits)(F(bits)(K(0x1p23f, 0x1p52)) | k) - (K(0x1p23f, 0x1p52) + (REAL)offset) - less;
+    const REAL s = (m - w) / (m + w), s2 = s * s, t = C(2.0) * s;
+    return FMA(n, F(ln2_hi), t + FMA(t, s2 * F(atanh_r)(s2), n * F(ln2_lo)));
+}
+
+/* log(a/b) for finite numbers: inf for b = 0, -inf for a = 0, NaN for both and for a sign. */
 static inline REAL F(log_ratio)(REAL a, REAL b)
 {
     const REAL inf = K(__builtin_inff(), __builtin_inf()), least = K(0x1p-126f, 0x1p-1022), up = K(0x1p24f, 0x1p54);
-    const UINT one = (UINT)BIAS << MANT, half = (UINT)1 << (MANT - 1), offset = (UINT)BIAS * 2 + 2;
-    const UINT p = F(bits)(a < least ? a * up : a), q = F(bits)(b < least ? b * up : b), exponent = p >> MANT << MANT;
-    const UINT k = (p - q + half + (offset << MANT)) >> MANT;                                           /* k + offset */
-    const REAL m = F(from_bits)(p - exponent + one), w = F(from_bits)(q + ((k - offset) << MANT) - exponent + one);
-    const REAL n = F(from_bits)(F(bits)(K(0x1p23f, 0x1p52)) | k) - (K(0x1p23f, 0x1p52) + (REAL)offset)
-        - (a < least ? K(24.f, 54.) : C(0.0)) + (b < least ? K(24.f, 54.) : C(0.0));
-    const REAL s = (m - w) / (m + w), s2 = s * s, t = C(2.0) * s;
-    const REAL y = FMA(n, F(ln2_hi), t + FMA(t, s2 * F(atanh_r)(s2), n * F(ln2_lo)));
+    const REAL less = (a < least ? K(24.f, 54.) : C(0.0)) - (b < least ? K(24.f, 54.) : C(0.0));
+    const REAL y = F(log_ratio_of)(F(bits)(a < least ? a * up : a), F(bits)(b < least ? b * up : b), less);
     const REAL outside = b == C(0.0) && a > C(0.0) ? inf : a == C(0.0) && b > C(0.0) ? -inf : inf - inf;
     return ((a > C(0.0)) & (b > C(0.0)) & (a < inf) & (b < inf)) ? y : outside;
 }

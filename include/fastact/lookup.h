@@ -1,0 +1,52 @@
+/* lookup.h: what the tables in registers (exp_table.h, log_table.h) are written in: vectors of float32 where a register can be
+ * looked up in (AVX2, AVX-512). FA_LOOKUP says whether.
+ */
+#ifndef FASTACT_LOOKUP_H
+#define FASTACT_LOOKUP_H
+
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+#define FA_LOOKUP 1
+#include <immintrin.h>
+
+#if defined(__AVX512F__)
+#define FA_VECTOR __m512
+#define FA_PS(name) _mm512_##name##_ps
+#define FA_INT(name) _mm512_##name##_epi32
+#define FA_SHIFTED(bits, count) _mm512_slli_epi32(bits, count)
+#define FA_ADDED(a, b) _mm512_castsi512_ps(_mm512_add_epi32(a, b))
+#define FA_BITS_OF(v) _mm512_castps_si512(v)
+#define FA_AS_FLOATS(bits) _mm512_castsi512_ps(bits)
+#define FA_AND(a, b) _mm512_and_si512(a, b)
+#define FA_PS_OF(integers) _mm512_cvtepi32_ps(integers)
+/* The entry of 8 that the low bits say */
+#define FA_ENTRIES(table, bits) _mm512_permutexvar_ps(bits, _mm512_broadcast_f32x8(_mm256_load_ps(table)))
+/* What is true of some lanes: masks, and whether it is of all. Bits compared as unsigned. */
+#define FA_TRUE __mmask16
+#define FA_UNDER(a, b) _mm512_cmplt_epu32_mask(a, b)
+#define FA_IS_ZERO(bits) _mm512_testn_epi32_mask(bits, bits)
+#define FA_BOTH(p, q) ((__mmask16)((p) & (q)))
+#define FA_EITHER(p, q) ((__mmask16)((p) | (q)))
+#define FA_ALL(p) ((p) == 0xffff)
+#else
+#define FA_VECTOR __m256
+#define FA_PS(name) _mm256_##name##_ps
+#define FA_INT(name) _mm256_##name##_epi32
+#define FA_SHIFTED(bits, count) _mm256_slli_epi32(bits, count)
+#define FA_ADDED(a, b) _mm256_castsi256_ps(_mm256_add_epi32(a, b))
+#define FA_BITS_OF(v) _mm256_castps_si256(v)
+#define FA_AS_FLOATS(bits) _mm256_castsi256_ps(bits)
+#define FA_AND(a, b) _mm256_and_si256(a, b)
+#define FA_PS_OF(integers) _mm256_cvtepi32_ps(integers)
+#define FA_ENTRIES(table, bits) _mm256_permutevar8x32_ps(_mm256_load_ps(table), bits)
+#define FA_TRUE __m256i
+#define FA_UNDER(a, b) _mm256_cmpgt_epi32(_mm256_xor_si256(b, _mm256_set1_epi32(INT32_MIN)), _mm256_xor_si256(a, _mm256_set1_epi32(INT32_MIN)))
+#define FA_IS_ZERO(bits) _mm256_cmpeq_epi32(bits, _mm256_setzero_si256())
+#define FA_BOTH(p, q) _mm256_and_si256(p, q)
+#define FA_EITHER(p, q) _mm256_or_si256(p, q)
+#define FA_ALL(p) (_mm256_movemask_epi8(p) == -1)
+#endif
+#else
+#define FA_LOOKUP 0
+#endif
+
+#endif
