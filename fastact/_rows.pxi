@@ -43,9 +43,9 @@ cdef void softmax_run(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
     """Any job of the softmax family with at least one class and one row."""
     cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4
     cdef int parts = fa_parts(row_ns(job.outer * job.cols * job.inner, itemsize))
+    job.stream = (past_caches(job.outer * job.cols * job.inner * itemsize * (2 if job.dy == NULL else 3))
+                  and job.y != job.x and job.y != job.dy)
     if fa_by_columns(job.cols, job.inner):
-        job.stream = (past_caches(job.outer * job.cols * job.inner * itemsize * (2 if job.dy == NULL else 3))
-                      and job.y != job.x and job.y != job.dy)
         run(table.rows.run[kernel][dtype], job, fa_columns_units(job.outer, job.cols, job.inner, itemsize), parts)
     elif parts > 1 and splits(job, kernel, itemsize):
         softmax_split(kernel, dtype, job, itemsize, parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 import numpy as np
@@ -219,23 +220,33 @@ def test_gufuncs_of_any_strides(classes: int, dtype: np.dtype) -> None:
     assert np.array_equal(ufuncs.softmax(x, axis=1), fastact.softmax(np.moveaxis(x, 1, -1).copy()).swapaxes(1, -1))
 
 
-@pytest.mark.parametrize("shape", [(2, 21, 1000), (3, 5, 16), (1, 700, 40), (2, 3, 4099)], ids=str)
-def test_past_the_caches(shape: tuple[int, int, int], dtype: np.dtype) -> None:
-    """Large results are stored past the caches: the same bits at every alignment, and nothing around them."""
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((2, 21, 1000), 1), ((3, 5, 16), 1), ((1, 700, 40), 1), ((2, 3, 4099), 1),
+        ((37, 21), -1), ((5, 33), -1), ((3, 2049), -1),
+    ],
+)  # fmt: skip
+def test_past_the_caches(shape: tuple[int, ...], axis: int, dtype: np.dtype) -> None:
+    """Large results are stored past the caches: the same bits at every alignment and over an input, nothing around."""
     x, dy = numbers(shape, dtype), numbers(shape, dtype, 1.0)
     for name in [*FORWARD[:2], *GRADIENTS]:
+        function = functools.partial(getattr(fastact, name), axis=axis, temperature=2.5)
         inputs = (dy, x) if name in GRADIENTS else (x,)
-        whole = getattr(fastact, name)(*inputs, axis=1)
+        whole = function(*inputs)
         _kernels.set_last_level_cache(1)
         for offset in range(0, 64 // dtype.itemsize + 1, 3):
             for threads in (1, 3):
                 fastact.set_num_threads(threads)
                 frame = np.full(x.size + 40, 77, dtype)
                 out = frame[offset : offset + x.size].reshape(shape)
-                getattr(fastact, name)(*inputs, axis=1, out=out)
+                function(*inputs, out=out)
                 assert np.array_equal(out, whole), f"{name}, {offset} elements off, {threads} threads"
                 assert (frame[:offset] == 77).all(), "wrote before out"
                 assert (frame[offset + x.size :] == 77).all(), "wrote behind out"
+        for k in range(len(inputs)):
+            over = [t.copy() for t in inputs]
+            assert np.array_equal(function(*over, out=over[k]), whole), f"{name} over input {k}"
         _kernels.set_last_level_cache(0)
 
 

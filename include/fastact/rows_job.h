@@ -14,7 +14,7 @@ typedef struct {
     double temperature;
     void *top;                   /* a split row: maximum of each chunk */
     double *partial;             /*              sum and count of each chunk; then in [0], [1] the row's */
-    int stream;                  /* whether columns are stored past the caches */
+    int stream;                  /* whether y is stored past the caches */
 } fa_rows_job;
 
 enum fa_label_type { FA_INT8, FA_INT16, FA_INT32, FA_INT64, FA_UINT8, FA_UINT16, FA_UINT32, FA_UINT64 };
