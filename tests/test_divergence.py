@@ -52,6 +52,16 @@ def test_entropy(classes: int, dtype: np.dtype, isa: str) -> None:
     np.testing.assert_allclose(fastact.entropy(p), exact, rtol=3 * np.finfo(dtype).eps, atol=0)
 
 
+@pytest.mark.parametrize("least", [0.9, 1e-4])
+def test_logarithms_of_subnormal_numbers(least: float, dtype: np.dtype, isa: str) -> None:
+    """A row of them alone: beside normal numbers an error in their logarithms would not show."""
+    p = np.geomspace(least, 0.99, 500).astype(dtype) * np.finfo(dtype).smallest_normal
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(fastact.entropy(p), exact_entropy(p), rtol=4 * eps)
+    q = np.ones_like(p)
+    np.testing.assert_allclose(fastact.kl_divergence(p, q), -exact_entropy(p), rtol=4 * eps)
+
+
 @pytest.mark.parametrize("classes", SIZES)
 def test_kl_divergence(classes: int, dtype: np.dtype, isa: str) -> None:
     p, q = distributions((3, classes), dtype), distributions((3, classes), dtype, seed=1)
