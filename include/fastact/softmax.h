@@ -195,9 +195,16 @@ FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n, const REAL *
     return F(lanes_fold)(&sums);
 }
 
-static __attribute__((noinline)) void F(over_row)(REAL *d, size_t n, F(temperature) t)
+FA_SHARED void F(over_each)(REAL *d, size_t n, F(temperature) t)
 {
     LANE(n) d[j] = F(over)(d[j], t);
+}
+
+/* d/T in a pass of its own, as a T is rare and the loops that compute d are long code. */
+FA_INLINE void F(over_row)(REAL *d, size_t n, F(temperature) t)
+{
+    if (t.hi != C(1.0))
+        F(over_each)(d, n, t);
 }
 
 /* softmax: dx = y (dy - sum(dy y))/T; log-softmax: dx = (dy - exp(y) sum(dy))/T. */
@@ -206,11 +213,7 @@ FA_INLINE REAL F(gradient_of)(REAL dy, REAL y, REAL sum, const int result)
     return result == F(SOFTMAX) ? y * (dy - sum) : FMA(-F(exp)(y), sum, dy);
 }
 
-/* What is summed over the classes of columns and short rows: y dy, each product rounded, or dy. */
-FA_INLINE REAL F(gradient_summand)(REAL dy, REAL y, const int result) { return result == F(SOFTMAX) ? y * dy : dy; }
-
-/* n elements, whole vectors; those at i belong to the sums at i modulo width. Dividing by T is a pass of its own, as a T is rare and
- * these loops are long code. */
+/* n elements, whole vectors; those at i belong to the sums at i modulo width. */
 FA_INLINE void F(spread_gradient)(const REAL *dy, const REAL *y, REAL *dx, size_t n, const REAL *sum, size_t width, F(temperature) t,
                                   const int result)
 {
@@ -218,8 +221,7 @@ FA_INLINE void F(spread_gradient)(const REAL *dy, const REAL *y, REAL *dx, size_
         LANE(LANES) dx[i + j] = F(gradient_of)(dy[i + j], y[i + j], sum[k + j], result);
         k = k + LANES < width ? k + LANES : 0;
     }
-    if (t.hi != C(1.0))
-        F(over_row)(dx, n, t);
+    F(over_row)(dx, n, t);
 }
 
 /* Fewer rows at a time than forward, because three tensors share L1: 3072x512 takes 146 us instead of 178. Streamed rows are
@@ -240,16 +242,14 @@ FA_INLINE void F(gradient_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
             REAL *dx = ROW(y, row + r);
             if (!job->stream) {
                 LANE(n) dx[j] = F(gradient_of)(dy[j], y[j], s, result);
-                if (t.hi != C(1.0))
-                    F(over_row)(dx, n, t);
+                F(over_row)(dx, n, t);
                 continue;
             }
             for (size_t i = 0, count = BLOCK - ((size_t)dx & 63) / sizeof(REAL); i < n; i += count, count = BLOCK) {
                 REAL lines[BLOCK] __attribute__((aligned(64)));
                 count = n - i < count ? n - i : count;
                 LANE(count) lines[j] = F(gradient_of)(dy[i + j], y[i + j], s, result);
-                if (t.hi != C(1.0))
-                    F(over_row)(lines, count, t);
+                F(over_row)(lines, count, t);
                 stream_any((char *)(dx + i), (const char *)lines, count * sizeof(REAL));
             }
         }
@@ -289,7 +289,7 @@ FA_INLINE void F(gradient_short)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
         }
         if (result == F(SOFTMAX))
             for (size_t i = 0; i < most; i += LANES)
-                LANE(LANES) summed[i + j] = F(gradient_summand)(dy[i + j], y[i + j], result);
+                LANE(LANES) summed[i + j] = y[i + j] * dy[i + j];      /* rounded, as in panel_dot */
         F(columns_in)(panel, result == F(SOFTMAX) ? summed : dy, (ptrdiff_t)n, NULL, 0, &b, 0, n);
         F(panel_start)(&s);
         F(panel_dot)(panel, NULL, n, LANES, &s);
