@@ -78,6 +78,7 @@ def rows_and_losses(isa: str) -> None:
     for name in rows:
         function = getattr(fastact, name)
         call_all(name, lambda *t, f=function: f(*t, axis=0), arguments_of(function, np.float32, 9, 423))
+        call_all(name, function, arguments_of(function, np.float32, 3, 4099))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mprotect by ctypes")

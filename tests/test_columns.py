@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -248,6 +249,31 @@ def test_past_the_caches(shape: tuple[int, ...], axis: int, dtype: np.dtype) -> 
             over = [t.copy() for t in inputs]
             assert np.array_equal(function(*over, out=over[k]), whole), f"{name} over input {k}"
         _kernels.set_last_level_cache(0)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.7}, {"where": True}], ids=["plain", "temperature", "where"])
+def test_long_rows_past_the_caches(options: dict[str, Any], dtype: np.dtype) -> None:
+    """A row leaves while the next is summed, line by line: chunks of many lengths, specials between."""
+    for shape in ((1, 2500), (7, 4096), (5, 2049), (6, 5003), (4, 9001)):
+        x = numbers(shape, dtype)
+        x[-1, :3] = -np.inf, np.finfo(dtype).max, 0
+        if len(x) > 4:
+            x[1, 7], x[2] = np.nan, -np.inf
+            x[3, ::3] = np.inf
+        if "where" in options:
+            options = {"where": np.random.default_rng(1).random(shape) < 0.7}
+        for function in (fastact.softmax, fastact.log_softmax):
+            _kernels.set_last_level_cache(0)
+            whole = function(x, **options)
+            _kernels.set_last_level_cache(1)
+            for offset in (0, 1, 5, 64 // dtype.itemsize - 1):
+                for threads in (1, 2, 3):
+                    fastact.set_num_threads(threads)
+                    frame = np.full(x.size + 40, 77, dtype)
+                    function(x, out=frame[offset : offset + x.size].reshape(shape), **options)
+                    np.testing.assert_array_equal(frame[offset : offset + x.size], whole.ravel(), f"{shape}, {offset}")
+                    assert (frame[:offset] == 77).all(), "wrote before out"
+                    assert (frame[offset + x.size :] == 77).all(), "wrote behind out"
 
 
 def test_empty_and_scalar(dtype: np.dtype) -> None:

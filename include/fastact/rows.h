@@ -131,23 +131,40 @@ FA_INLINE const REAL *F(span)(REAL *buf, const REAL *x, const uint8_t *keep, siz
     return buf;
 }
 
+FA_INLINE REAL F(maximum)(const REAL *lane)
+{
+    REAL m = -REAL_MOST;
+    _Pragma("omp simd reduction(max:m)") for (size_t j = 0; j < SPAN; j++) m = lane[j] > m ? lane[j] : m;
+    return m;
+}
+
+FA_SHARED REAL F(chunk_max_masked)(const REAL *x, const uint8_t *keep, size_t n)
+{
+    REAL lane[SPAN], buf[SPAN];
+    LANE(SPAN) lane[j] = -REAL_MOST;
+    for (size_t i = 0; i < n; i += SPAN) {
+        F(span)(buf, x, keep, i, n);
+        LANE(SPAN) lane[j] = buf[j] > lane[j] ? buf[j] : lane[j];
+    }
+    return F(maximum)(lane);
+}
+
 /* The maximum of a chunk; at least the lowest finite number, so that x - m is -inf, not nan, where x is. A nan may or may not
  * show: the sum will. */
 FA_INLINE REAL F(chunk_max)(const REAL *x, const uint8_t *keep, size_t n)
 {
-    REAL lane[SPAN], buf[SPAN], m = -REAL_MOST;
+    REAL lane[SPAN], buf[SPAN];
+    if (keep)
+        return F(chunk_max_masked)(x, keep, n);
     LANE(SPAN) lane[j] = -REAL_MOST;
     size_t i = 0;
-    for (; i + SPAN <= n; i += SPAN) {
-        const REAL *s = keep ? F(span)(buf, x, keep, i, n) : x + i;
-        LANE(SPAN) lane[j] = s[j] > lane[j] ? s[j] : lane[j];
-    }
+    for (; i + SPAN <= n; i += SPAN)
+        LANE(SPAN) lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
     if (i < n) {
-        const REAL *s = n < SPAN || keep ? F(span)(buf, x, keep, i, n) : x + n - SPAN;      /* seen twice: still the maximum */
+        const REAL *s = n < SPAN ? F(span)(buf, x, NULL, i, n) : x + n - SPAN;      /* seen twice: still the maximum */
         LANE(SPAN) lane[j] = s[j] > lane[j] ? s[j] : lane[j];
     }
-    _Pragma("omp simd reduction(max:m)") for (size_t j = 0; j < SPAN; j++) m = lane[j] > m ? lane[j] : m;
-    return m;
+    return F(maximum)(lane);
 }
 
 /* Sums in LANES doubles; `low`, of float64 only, holds what they lost in rounding. */
