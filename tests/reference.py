@@ -198,8 +198,8 @@ ROWS: dict[str, Row] = {
     "mish": Row(limit(INF, 0)(lambda x: x * tanh_softplus(x)), Bounds(2.87, 3.0, 2.98, 3.3), signed_zero=False),
     "mish_grad": Row(
         ONE_PLUS(mish_slope),
-        Bounds(3.98, 4.45, 4.36, 4.6),
-        crossing=Crossing(-2.1319, -0.68, 0.259, 1.85),
+        Bounds(2.81, 2.9, 3.22, 3.55),
+        crossing=Crossing(-2.1319, -0.68, 0.259, 1.6),
         signed_zero=False,
     ),
     "gelu": Row(limit(INF, 0)(lambda x: x * Phi(x)), Bounds(2.37, 2.75, 2.73, 3.3), signed_zero=False),

@@ -249,18 +249,19 @@ static inline REAL F(mish)(REAL x)
     const REAL g = FMA(p, FMA(s, p + C(2.0), C(2.0)), s), tS = t * S, T = FMA(tS, g, tS + tS), m = FMA(s, g, FMA(C(2.0), s, C(2.0)));
     return FMA((x > C(0.0) ? -2 / c * t : T) / m, c, F(at_least)(x, LIMIT(zero)));
 }
-/* (n(n + 2) + 4x v)/(n + 2)^2, v = w^2 + w. Above 0 it is 1 - (2(n + 2) - 4x v)/(n + 2)^2; below -0.5 the tail's form, w(f + w h)
- * over the same, f = 4(1 + x), h = 6 + 4x + w(4 + w), because n(n + 2) and 4x v cancel down to the zero at -1.19. By w = s(1 + p)
- * f + q + p(f + q + w h), q = s h being exact: 4.0 | 4.4 ULP, near the zero 1.6 of the larger term; with (n + 2)^2 in two parts, everywhere,
- * 3.3 | 3.4, and 6-16 % slower. */
+/* w = e^x = s(1 + p), D = (w^2 + 2w + 2)^2 = 4 + w(4 + e), e = 4 + w v, v = 8 + w u, u = 4 + w: above 0 it is 1 + (4x(w^2 + w) -
+ * 2(w^2 + 2w + 2))/D, below w g, g = 3/4 + x + (1 + w + w(2 + w u - (3/4 + x)e))/D, a line and a quotient that is small beside it;
+ * w g = s(g + p g). Max error 2.8 | 2.9 ULP (3.3 | 3.5 without FMA), near the zero at -1.19 1.3 of the larger term. With x + 1 as the
+ * line: 3.9; by one quotient: 4.0 | 4.4. The two conditions are one, but written alike gcc makes two divisions of them: 4 % slower. */
 static inline REAL F(mish_d)(REAL x)
 {
     const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi)), c = TAIL_SCALE;
     const REAL z = F(exponent_of)(t, TAIL), S = F(exp2_of)(z), s = S * c, p = F(expm1_of)(F(remainder_of)(t, z, TAIL)), w = FMA(p, s, s);
-    const REAL n = FMA(p, s * FMA(s, p + C(2.0), C(2.0)), s * (s + C(2.0))), m = n + C(2.0), xv = C(4.0) * t * FMA(w, w, w);
-    const REAL f = FMA(C(4.0), t, C(4.0)), h = FMA(w, C(4.0) + w, FMA(C(4.0), t, C(6.0))), q = s * h, tail = FMA(p, FMA(w, h, q + f), q) + f;
-    const REAL near = FMA(x > C(0.0) ? C(-2.0) : n, m, xv) * (1 / c);
-    return FMA((x < LIMIT(mish_d_tail) ? tail * S : near) / FMA(n, n + C(4.0), C(4.0)), c, F(choose)(x > C(0.0), C(1.0), C(0.0), x));
+    const REAL u = w + C(4.0), k = FMA(w, u, C(2.0)), v = FMA(w, u, C(8.0)), e = FMA(w, v, C(4.0)), d = FMA(w, e + C(4.0), C(4.0));
+    const REAL above = FMA(FMA(C(4.0), t, C(-2.0)), FMA(w, w, w), FMA(C(-2.0), w, C(-4.0)));
+    const REAL f = t + C(0.75), below = FMA(w, FMA(-f, e, k), w + C(1.0));
+    const REAL q = (t > C(0.0) ? above : below) / d, g = f + q;
+    return x > C(0.0) ? C(1.0) + q : FMA(p, g, g) * S * c;
 }
 
 /* x less its part within +-lambd, lambd >= 0. */
