@@ -89,24 +89,6 @@ FA_INLINE size_t add_unless(float *acc, const float *v, const float *x, float m,
     }
     return tops;
 }
-
-/* acc += e^(x - m) where x is neither the maximum m, nor under the limit, nor nan; how often it is not. One comparison tells all:
- * as integers the bits of d < 0 grow from -0 on, and those of +0, -inf and nan are above the limit's. Beside exp_by_table and
- * add_unless: 128 rows of 1000 31.0 -> 29.4 us. */
-FA_INLINE size_t add_others(float *acc, const float *x, float m, size_t count)
-{
-    const FA_VECTOR top = FA_PS(set1)(m), limit = FA_PS(set1)(LIMIT(exp_normal_lo));
-    size_t others = 0;
-    for (size_t j = 0; j < count; j += sizeof(FA_VECTOR) / sizeof(float)) {
-        const FA_VECTOR d = FA_PS(sub)(FA_PS(loadu)(x + j), top);
-        FA_VECTOR sum = FA_PS(loadu)(acc + j);
-        unsigned bits;
-        FA_ADD_OTHERS(sum, exp_of_vector(d, d, 0), d, limit, bits);
-        FA_PS(storeu)(acc + j, sum);
-        others += (unsigned)__builtin_popcount(bits);
-    }
-    return others;
-}
 #endif
 
 #endif

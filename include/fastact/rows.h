@@ -13,7 +13,7 @@
  * rest gets the count - 1.
  */
 #if TABLE
-#include "fastact/exp_table.h"
+#include "fastact/exp_sum.h"
 #endif
 #undef SPAN
 #undef BLOCK
@@ -269,12 +269,6 @@ FA_INLINE double F(tops_end)(const F(tops) *tops)
 }
 
 #if TABLE
-/* acc += exp(x - m) of a span without its maxima; counted is what was added: see add_others. */
-FA_INLINE void F(add_others)(REAL *acc, const REAL *x, REAL m, F(tops) *tops) { tops->all += add_others(acc, x, m, SPAN); }
-#else
-FA_INLINE void F(add_others)(REAL *acc, const REAL *x, REAL m, F(tops) *tops) { (void)acc, (void)x, (void)m, (void)tops; }
-#endif
-
 /* The sum of a chunk of which not all but one element were added: its maxima are counted, and nan shows. */
 FA_SHARED double F(recounted)(const REAL *x, size_t n, REAL m, double sum, double *maxima)
 {
@@ -286,17 +280,7 @@ FA_SHARED double F(recounted)(const REAL *x, size_t n, REAL m, double sum, doubl
     *maxima += (double)tops;
     return nans ? (double)REAL_NAN : sum;
 }
-
-/* The sum of a chunk, whose maxima are counted. `others`: tops are what was added, as a rule all but one maximum. */
-FA_INLINE double F(chunk_end)(const REAL *x, size_t n, REAL m, double sum, const F(tops) *tops, const int exclude, const int others,
-                              double *maxima)
-{
-    const double count = exclude ? F(tops_end)(tops) : 0.0;
-    if (others && (count + 1.0 != (double)n || !(m > -REAL_MOST)))
-        return F(recounted)(x, n, m, sum, maxima);
-    *maxima += others ? 1.0 : count;
-    return sum;
-}
+#endif
 
 /* The sum of exp((x - m)/T) over a chunk, the exponentials to e if `store`; `exclude`: without the maxima, which are counted.
  * general = 0 asserts that nothing is masked and T = 1. ahead: how far in front memory is fetched into L2 (0: not). e without
@@ -304,7 +288,6 @@ FA_INLINE double F(chunk_end)(const REAL *x, size_t n, REAL m, double sum, const
 FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_t n, REAL m, F(temperature) t,
                               const int general, const int store, const int exclude, size_t ahead, double *maxima)
 {
-    const int others = TABLE && exclude && !general && !store;
     F(lane_sums) sums;
     REAL buf[SPAN], ebuf[SPAN];
     F(tops) tops;
@@ -316,9 +299,7 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
         LANE(SPAN) acc[j] = C(0.0);
 #undef EXP_SPAN
 #define EXP_SPAN(from, to)                                                              \
-        if (others)                                                                     \
-            F(add_others)(acc, from, m, &tops);                                         \
-        else {                                                                          \
+        {                                                                               \
             REAL d[SPAN], v[SPAN];                                                      \
             LANE(SPAN) d[j] = (from)[j] - m;                                            \
             F(exp_lanes)(v, d, SPAN, t, general);                                       \
@@ -347,11 +328,33 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
         if (n <= BLOCK) {                       /* nothing to add it to: 60 cycles of a row's 236 (log_softmax, 128 columns) */
             double only[LANES];
             LANE(LANES) only[j] = (double)(acc[j] + acc[j + LANES]);
-            return F(chunk_end)(x, n, m, F(lanes_tree)(only), &tops, exclude, others, maxima);
+            *maxima += exclude ? F(tops_end)(&tops) : 0.0;
+            return F(lanes_tree)(only);
         }
         F(lanes_add_block)(&sums, acc);
     }
-    return F(chunk_end)(x, n, m, F(lanes_fold)(&sums), &tops, exclude, others, maxima);
+    *maxima += exclude ? F(tops_end)(&tops) : 0.0;
+    return F(lanes_fold)(&sums);
+}
+
+/* The same without masks and T. next: NULL, or where the next row goes on, whose maximum over n goes to next_top (TABLE only). */
+FA_INLINE double F(chunk_sum_plain)(const REAL *x, REAL *e, size_t n, REAL m, F(temperature) t, const int store, const int exclude,
+                                    size_t ahead, double *maxima, const REAL *next, REAL *next_top)
+{
+#if TABLE
+    double sums[LANES];
+    size_t counted = 0;
+    (void)t;
+    sum_by_table(sums, x, e, n, m, store, exclude, ahead, &counted, next, next_top, -REAL_MOST);
+    const double sum = F(lanes_tree)(sums);
+    if (exclude && !store && (counted + 1 != n || !(m > -REAL_MOST)))
+        return F(recounted)(x, n, m, sum, maxima);
+    *maxima += exclude ? store ? (double)counted : 1.0 : 0.0;
+    return sum;
+#else
+    (void)next, (void)next_top;
+    return F(chunk_sum)(x, NULL, e, n, m, t, 0, store, exclude, ahead, maxima);
+#endif
 }
 
 /* The same with masks and temperature, in the binary once: beside them a call costs nothing (inline everywhere: 3.03 MB of wheel). */
@@ -365,12 +368,15 @@ FA_SHARED double F(chunk_sum_general)(const REAL *x, const uint8_t *keep, REAL *
 
 /* ---- a row: its chunks one after another ---- */
 
+/* Of a row's maximum so far and that of its next chunk; nan if one is. */
+static inline REAL F(larger)(REAL m, REAL top) { return top > m || top != top ? top : m; }
+
 FA_INLINE REAL F(row_max)(const REAL *x, const uint8_t *keep, size_t n, size_t chunk, REAL *top)
 {
     REAL m = -REAL_MOST;
     for (size_t i = 0, c = 0; i < n; i += chunk, c++) {
         top[c] = F(chunk_max)(x + i, keep ? keep + i : NULL, n - i < chunk ? n - i : chunk);
-        m = top[c] > m || top[c] != top[c] ? top[c] : m;
+        m = F(larger)(m, top[c]);
     }
     return m;
 }
@@ -381,7 +387,8 @@ typedef struct {
 
 /* The chunk that starts at i: of a row's exponentials, or its `rest`. */
 FA_INLINE void F(row_add)(F(row_sums) *s, const REAL *x, const uint8_t *keep, REAL *e, size_t n, size_t chunk, size_t i, REAL m, REAL top,
-                          F(temperature) t, const int general, const int store, const int rest, size_t ahead)
+                          F(temperature) t, const int general, const int store, const int rest, size_t ahead,
+                          const REAL *next, REAL *next_top)
 {
     const size_t length = n - i < chunk ? n - i : chunk;
     const int exclude = rest && !(top < m);
@@ -390,9 +397,9 @@ FA_INLINE void F(row_add)(F(row_sums) *s, const REAL *x, const uint8_t *keep, RE
     if (general)
         part = F(chunk_sum_general)(x + i, keep ? keep + i : NULL, to, length, m, t, store, exclude, ahead, &s->maxima);
     else if (exclude)
-        part = F(chunk_sum)(x + i, NULL, to, length, m, t, 0, store, 1, ahead, &s->maxima);
+        part = F(chunk_sum_plain)(x + i, to, length, m, t, store, 1, ahead, &s->maxima, next, next_top);
     else
-        part = F(chunk_sum)(x + i, NULL, to, length, m, t, 0, store, 0, ahead, &s->maxima);
+        part = F(chunk_sum_plain)(x + i, to, length, m, t, store, 0, ahead, &s->maxima, next, next_top);
     if (n <= chunk)
         s->total = part;
     else
@@ -412,6 +419,6 @@ FA_INLINE void F(row_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_t n,
 {
     F(row_sums) s = {0.0, 0.0, 0.0};
     for (size_t i = 0, c = 0; i < n; i += chunk, c++)
-        F(row_add)(&s, x, keep, e, n, chunk, i, m, top[c], t, general, store, rest, ahead);
+        F(row_add)(&s, x, keep, e, n, chunk, i, m, top[c], t, general, store, rest, ahead, NULL, NULL);
     F(row_total)(sum, &s);
 }

@@ -91,11 +91,11 @@ FA_SHARED int F(softmax_leaving)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
         for (size_t i = 0, c = 0; i < n; i += chunk, c++) {
             F(leave_row)(&before, i + chunk, t, general, result);
             if (general)
-                F(row_add)(&s, x, KEEP(row), e, n, chunk, i, m, top[c], t, 1, result == F(SOFTMAX), result != F(SOFTMAX), ahead);
+                F(row_add)(&s, x, KEEP(row), e, n, chunk, i, m, top[c], t, 1, result == F(SOFTMAX), result != F(SOFTMAX), ahead, NULL, NULL);
             else if (result == F(SOFTMAX))
-                F(row_add)(&s, x, NULL, e, n, chunk, i, m, top[c], t, 0, 1, 0, ahead);
+                F(row_add)(&s, x, NULL, e, n, chunk, i, m, top[c], t, 0, 1, 0, ahead, NULL, NULL);
             else
-                F(row_add)(&s, x, NULL, NULL, n, chunk, i, m, top[c], t, 0, 0, 1, ahead);
+                F(row_add)(&s, x, NULL, NULL, n, chunk, i, m, top[c], t, 0, 0, 1, ahead, NULL, NULL);
         }
         F(row_total)(sum, &s);
         F(finish)(&m, &sum[0], &sum[1], by, 1, result);
