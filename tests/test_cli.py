@@ -1,5 +1,6 @@
 """The `fastact` command: what it prints, draws and refuses."""
 
+import os
 import re
 import subprocess
 import sys
@@ -162,6 +163,20 @@ def test_info_prints_what_runs(tmp_path):
     assert done.returncode == 0
     assert all(str(config[key]) in done.stdout for key in ("fastact", "compiler", "openmp", "threads", "numpy"))
     assert config["isa"]["in_use"] in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
+def test_info_into_a_closed_pipe():
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        code = "import sys; from fastact.__main__ import main; sys.exit(main(['info']))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_plot_draws_the_named_activations(tmp_path, capsys):
