@@ -3,7 +3,8 @@
  * Per 16 floats AVX-512 needs 14 operations on four half-wide pipes, 7 of them (6 multiply, 1 compares) on the two that multiply: 7.0
  * cycles, and 7.1 with a maximum, which goes to the pipes that add. So the maxima of the next row cost next to nothing beside the
  * exponentials of this one, and reading it hides there too. One thread, 128 rows of 1000, cross-entropy in us, without and with
- * gradient: autovectorised loops of spans 29.4, 41.9; with the maxima of the next row 26.9, 38.5; this 24.1, 32.3.
+ * gradient: autovectorised loops of spans 29.4, 41.9; with the maxima of the next row 26.9, 38.5; this 24.1, 32.3. The
+ * steps before the polynomial taken a span ahead of it: 25.1, 32.4 (AVX2 36.7 -> 41.8).
  */
 #ifndef FASTACT_EXP_SUM_H
 #define FASTACT_EXP_SUM_H
