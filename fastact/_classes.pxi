@@ -3,7 +3,7 @@
 
 cdef extern from "_runtime.h" nogil:
     enum: FA_LABEL_UNIT
-    enum: FA_ROWS_check_labels, FA_ROWS_distillation_loss, FA_ROWS_distillation_loss_with_grad
+    enum: FA_ROWS_check_labels, FA_ROWS_distillation_loss, FA_ROWS_distillation_loss_with_grad, FA_ROWS_log_loss
     enum: FA_INT8, FA_INT16, FA_INT32, FA_INT64, FA_UINT8, FA_UINT16, FA_UINT32, FA_UINT64
     ctypedef struct fa_xent_job:
         const void *x
@@ -90,7 +90,7 @@ def class_loss(int kernel, tuple shape, cnp.ndarray x, labels, target, where, we
 cdef void class_compute(fa_xent_job *job, int kernel, int dtype, Py_ssize_t units, bint mean, double *total,
                         double *divisor) noexcept nogil:
     cdef fa_fp modes = fa_fp_enter()
-    if job.labels != NULL:
+    if job.labels != NULL and kernel != FA_ROWS_log_loss:    # which has no divisor and tells bad labels by nan
         divisor[0] = check_labels(job, dtype)
     if job.bad[0] < 0 and job.outer * job.inner * job.cols > 0:
         job.scale = 1.0 if not mean else 1.0 / divisor[0] if divisor[0] != 0.0 else 0.0

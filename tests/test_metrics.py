@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import warnings
 from typing import Any
 
@@ -216,7 +217,9 @@ def test_log_loss_refuses() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("n", "classes"), [(1, 2), (16, 2), (37, 3), (1000, 10), (17, 32), (17, 33), (300, 1000)])
+@pytest.mark.parametrize(
+    ("n", "classes"), [(1, 2), (16, 2), (37, 3), (40, 4), (133, 7), (1000, 10), (17, 32), (17, 33), (300, 1000)]
+)
 def test_log_loss_of_column_numbers(n: int, classes: int, dtype: type) -> None:
     """Labels 0, 1, .. take one pass of a kernel; whatever is wrong with any row is still found."""
     rng = np.random.default_rng(n)
@@ -235,10 +238,13 @@ def test_log_loss_of_column_numbers(n: int, classes: int, dtype: type) -> None:
     for threads in (1, 2, 3):
         with fastact.threads(threads):
             assert metrics.log_loss(true, p, labels=names) == first
+    minus_zero = np.where(p == 0, -p, p)                            # no error
+    assert metrics.log_loss(true, minus_zero, labels=names) == pytest.approx(first, rel=1e-14)
     for row in {0, n // 2, n - 1}:
-        for value in (-0.5, 1.5, np.nan, np.inf):
+        columns = {0, classes // 2, classes - 2, classes - 1}
+        for value, column in itertools.product((-0.5, 1.5, np.nan, np.inf), columns):
             wrong = p.copy()
-            wrong[row, classes // 2] = value
+            wrong[row, column] = value
             with pytest.raises(ValueError, match=r"^log_loss: y_proba goes from"):
                 metrics.log_loss(true, wrong, labels=names)
         wrong = p.copy()

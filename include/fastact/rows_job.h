@@ -178,11 +178,13 @@ static inline int fa_reads_labels_only(const fa_xent_job *job, int kernel)
 
 /* Samples in a unit of a classification loss that is computed row by row: no more than a vector has lanes. Cross-entropy without
  * gradient is done with a row at once; its losses are cheapest together (128 rows of 1000, one thread: 24.4 -> 22.7 us). Not in float64, whose sum would differ
- * from the one beside a gradient in its last bit. */
+ * from the one beside a gradient in its last bit. log_loss has 8 vectors of short ones. */
 static inline size_t fa_class_unit_rows(const fa_xent_job *job, int kernel, size_t itemsize)
 {
     const size_t most = 64 / itemsize, together = FA_LOSSES_BYTES / itemsize / (job->cols ? job->cols : 1), shared = job->outer / 8;
     size_t rows = fa_rows_per_unit(job->cols, itemsize);
+    if (kernel == FA_ROWS_log_loss && job->cols <= FA_SHORT)
+        return 8 * most;
     if (kernel == FA_ROWS_cross_entropy && itemsize == 4 && rows < shared)
         rows = shared < together ? shared : together;
     return fa_reads_labels_only(job, kernel) || rows > most ? most : rows < 1 ? 1 : rows;
@@ -190,7 +192,7 @@ static inline size_t fa_class_unit_rows(const fa_xent_job *job, int kernel, size
 
 static inline int fa_class_by_columns(const fa_xent_job *job, int kernel)
 {
-    return job->inner > 1 || (fa_by_columns(job->cols, 1) && !fa_reads_labels_only(job, kernel));
+    return job->inner > 1 || (fa_by_columns(job->cols, 1) && !fa_reads_labels_only(job, kernel) && kernel != FA_ROWS_log_loss);
 }
 
 static inline fa_columns fa_class_columns(const fa_xent_job *job, size_t itemsize, size_t unit)

@@ -160,3 +160,51 @@ FA_INLINE void F(transpose_out)(const REAL *panel, REAL *y, ptrdiff_t stride, si
     for (size_t c = 0; c < n; c++)
         for (size_t j = 0; j < LANES; j++) y[(ptrdiff_t)j * stride + c] = panel[c * LANES + j];
 }
+
+/* The sums of LANES rows of n, `stride` apart; bad: its sign bit is set if an element is neither +0 nor within (0, 1]. Pieces are added
+ * before they are transposed: 8 shuffles for 16 rows of up to 32, and no panel. */
+FA_INLINE void F(sum_rows)(REAL *sum, UINT *bad, const REAL *x, ptrdiff_t stride, size_t n)
+{
+    const UINT one = F(bits)(C(1.0));
+#ifdef FA_SHUFFLES
+    if (n >= PIECE) {
+        typedef UINT bits __attribute__((vector_size(VECTOR_BYTES)));
+        static const UINT unseen[2 * PIECE] = {[PIECE ... 2 * PIECE - 1] = (UINT)-1};       /* of the piece that ends the row */
+        const size_t rest = n % PIECE;
+        const bits mask = (bits)F(load_pieces)((const REAL *)unseen + rest, 0);
+        bits out = {0};
+        for (size_t r = 0; r < LANES; r += VECTOR) {
+            F(pieces) total[PIECE];
+            for (size_t i = 0; i < PIECE; i++) {
+                const REAL *row = x + (ptrdiff_t)(r + i) * stride;
+                F(pieces) v = F(load_pieces)(row, (ptrdiff_t)PIECE * stride), acc = v;
+                out |= (bits)v | (one - (bits)v);
+                for (size_t c = PIECE; c + PIECE <= n; c += PIECE) {
+                    v = F(load_pieces)(row + c, (ptrdiff_t)PIECE * stride);
+                    out |= (bits)v | (one - (bits)v);
+                    acc += v;
+                }
+                if (rest) {
+                    v = F(load_pieces)(row + n - PIECE, (ptrdiff_t)PIECE * stride);
+                    out |= (bits)v | (one - (bits)v);
+                    acc += (F(pieces))((bits)v & mask);
+                }
+                total[i] = acc;
+            }
+            F(transpose_lanes)(total);
+            for (size_t i = 1; i < PIECE; i++) total[0] += total[i];
+            memcpy(sum + r, &total[0], VECTOR_BYTES);
+        }
+        for (size_t i = 0; i < VECTOR; i++) *bad |= out[i];
+        return;
+    }
+#endif
+    for (size_t j = 0; j < LANES; j++) {
+        sum[j] = C(0.0);
+        for (size_t c = 0; c < n; c++) {
+            const REAL v = x[(ptrdiff_t)j * stride + (ptrdiff_t)c];
+            *bad |= F(bits)(v) | (one - F(bits)(v));
+            sum[j] += v;
+        }
+    }
+}
