@@ -132,9 +132,9 @@ static inline REAL F(softsign)(REAL x)
 static inline void F(softsign_group)(const REAL *x, REAL *y)
 {
     REAL d[LANES], r[LANES];
-    EACH_IN_GROUP d[j] = C(1.0) + F(at_most)(F(abs)(x[j]), LIMIT(softsign_hi));
+    LANE(LANES) d[j] = C(1.0) + F(at_most)(F(abs)(x[j]), LIMIT(softsign_hi));
     F(approx_reciprocal)(d, r);
-    EACH_IN_GROUP {
+    LANE(LANES) {
         const REAL a = F(at_most)(F(abs)(x[j]), LIMIT(softsign_hi)), q = a * r[j];
         y[j] = F(signed_as)(FMA(FMA(-q, d[j], a), r[j], q), x[j]);
     }
@@ -175,13 +175,13 @@ static inline REAL F(squareplus_d)(REAL x, REAL b)
  * out by the formulas above, for the lanes where it is; bounding |x| and scaling all by 1/4 instead took 1.25 times as long. */
 static inline void F(root_group)(const REAL *x, const REAL *b, const size_t step, REAL *a, REAL *v, REAL *w)
 {
-    EACH_IN_GROUP {
+    LANE(LANES) {
         a[j] = F(abs)(x[j]);
         v[j] = FMA(a[j], a[j], b[j * step] + F(only_if)(b[j * step] == C(0.0), K(0x1p-96f, 0x1p-960)));
     }
     F(approx_rsqrt)(v, w);
 #if FA_BITS == 64
-    EACH_IN_GROUP w[j] = FMA(FMA(-v[j] * w[j], w[j], 1.0), 0.5 * w[j], w[j]);
+    LANE(LANES) w[j] = FMA(FMA(-v[j] * w[j], w[j], 1.0), 0.5 * w[j], w[j]);
 #endif
 }
 static inline void F(squareplus_group)(const REAL *x, REAL *y, const REAL *b, const size_t step)
@@ -192,27 +192,27 @@ static inline void F(squareplus_group)(const REAL *x, REAL *y, const REAL *b, co
     /* h = (b/2)/(|x| + sqrt(v)) solves h(h + |x|) = b/4: a step by Newton from 1/(|x| + v w) to 14 bits, its slope 2h + |x| =
      * sqrt(v) divided by as a product with w, leaves 2^-26. */
     REAL sum[LANES], r[LANES];
-    EACH_IN_GROUP sum[j] = FMA(v[j], w[j], a[j]);
+    LANE(LANES) sum[j] = FMA(v[j], w[j], a[j]);
     F(approx_reciprocal)(sum, r);
-    EACH_IN_GROUP {
+    LANE(LANES) {
         const REAL h = C(0.5) * b[j * step] * r[j], f = FMA(h, h + a[j], C(-0.25) * b[j * step]);
         y[j] = FMA(-f, w[j], h) + F(at_least)(x[j], LIMIT(zero));
     }
 #else
-    EACH_IN_GROUP {
+    LANE(LANES) {
         const REAL t = v[j] * w[j], root = FMA(FMA(-t, t, v[j]), 0.5 * w[j], t);
         y[j] = 0.5 * b[j * step] / (a[j] + root) + F(at_least)(x[j], LIMIT(zero));
     }
 #endif
     if (F(any_above)(a, LIMIT(square_hi)))
-        EACH_IN_GROUP y[j] = a[j] > LIMIT(square_hi) ? F(squareplus)(x[j], b[j * step]) : y[j];
+        LANE(LANES) y[j] = a[j] > LIMIT(square_hi) ? F(squareplus)(x[j], b[j * step]) : y[j];
 }
 /* By 2t + w(v - t^2): 2t + t(1 - t w) keeps half of the rounding of t, 2.9 ULP in the end. */
 static inline void F(squareplus_d_group)(const REAL *x, REAL *y, const REAL *b, const size_t step)
 {
     REAL a[LANES], v[LANES], w[LANES];
     F(root_group)(x, b, step, a, v, w);
-    EACH_IN_GROUP {
+    LANE(LANES) {
         const REAL t = v[j] * w[j], root2 = FMA(FMA(-t, t, v[j]), w[j], t + t);
         const REAL h = b[j * step] / FMA(a[j], root2, v[j] + v[j]);
         const INT below = (INT)F(bits)(x[j] + C(0.0)) >> (sizeof(REAL) * 8 - 1);        /* -1 for x < 0, not for -0 */
@@ -220,7 +220,7 @@ static inline void F(squareplus_d_group)(const REAL *x, REAL *y, const REAL *b, 
         y[j] = F(abs)(limit - h);
     }
     if (F(any_above)(a, LIMIT(square_hi)))
-        EACH_IN_GROUP y[j] = a[j] > LIMIT(square_hi) ? F(squareplus_d)(x[j], b[j * step]) : y[j];
+        LANE(LANES) y[j] = a[j] > LIMIT(square_hi) ? F(squareplus_d)(x[j], b[j * step]) : y[j];
 }
 #endif
 

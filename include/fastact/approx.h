@@ -10,7 +10,6 @@
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #define FA_HAS_APPROX 1
-#define EACH_IN_GROUP _Pragma("omp simd") for (size_t j = 0; j < LANES; j++)
 FA_INLINE void approx_reciprocal_f32(const float *x, float *y) { _mm512_storeu_ps(y, _mm512_rcp14_ps(_mm512_loadu_ps(x))); }
 FA_INLINE void approx_rsqrt_f32(const float *x, float *y) { _mm512_storeu_ps(y, _mm512_rsqrt14_ps(_mm512_loadu_ps(x))); }
 FA_INLINE void approx_rsqrt_f64(const double *x, double *y) { _mm512_storeu_pd(y, _mm512_rsqrt14_pd(_mm512_loadu_pd(x))); }

@@ -18,8 +18,8 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
     0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d,
 };
 
+#define FA_POWERS(bits) FA_BITS_OF(FA_ENTRIES_16((const float *)fa_exp2_table, bits))
 #if defined(__AVX512F__)
-#define FA_POWERS(bits) _mm512_permutexvar_epi32(bits, _mm512_load_si512(fa_exp2_table))
 /* v, 0 where d is under the limit; a nan stays */
 #define FA_UNLESS_UNDER(d, limit, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, limit, _CMP_NLT_UQ), v)
 /* sum += v, but where x = m, which is counted in bits */
@@ -36,8 +36,6 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
         bits = other;                                                                   \
     } while (0)
 #else
-#define FA_HALF(at, bits) _mm256_permutevar8x32_ps(_mm256_load_ps((const float *)fa_exp2_table + (at)), bits)
-#define FA_POWERS(bits) _mm256_castps_si256(_mm256_blendv_ps(FA_HALF(0, bits), FA_HALF(8, bits), _mm256_castsi256_ps(FA_SHIFTED(bits, 28))))
 #define FA_UNLESS_UNDER(d, limit, v) _mm256_and_ps(_mm256_cmp_ps(d, limit, _CMP_NLT_UQ), v)
 #define FA_ADD_UNLESS(sum, v, x, m, bits)                                               \
     do {                                                                                \

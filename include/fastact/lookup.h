@@ -20,6 +20,8 @@
 #define FA_PS_OF(integers) _mm512_cvtepi32_ps(integers)
 /* The entry of 8 that the low bits say */
 #define FA_ENTRIES(table, bits) _mm512_permutexvar_ps(bits, _mm512_broadcast_f32x8(_mm256_load_ps(table)))
+/* and of 16 */
+#define FA_ENTRIES_16(table, bits) _mm512_permutexvar_ps(bits, _mm512_load_ps(table))
 /* What is true of some lanes: masks, and whether it is of all. Bits compared as unsigned. */
 #define FA_TRUE __mmask16
 #define FA_UNDER(a, b) _mm512_cmplt_epu32_mask(a, b)
@@ -38,6 +40,7 @@
 #define FA_AND(a, b) _mm256_and_si256(a, b)
 #define FA_PS_OF(integers) _mm256_cvtepi32_ps(integers)
 #define FA_ENTRIES(table, bits) _mm256_permutevar8x32_ps(_mm256_load_ps(table), bits)
+#define FA_ENTRIES_16(table, bits) _mm256_blendv_ps(FA_ENTRIES(table, bits), FA_ENTRIES((table) + 8, bits), FA_AS_FLOATS(FA_SHIFTED(bits, 28)))
 #define FA_TRUE __m256i
 #define FA_UNDER(a, b) _mm256_cmpgt_epi32(_mm256_xor_si256(b, _mm256_set1_epi32(INT32_MIN)), _mm256_xor_si256(a, _mm256_set1_epi32(INT32_MIN)))
 #define FA_IS_ZERO(bits) _mm256_cmpeq_epi32(bits, _mm256_setzero_si256())

@@ -62,7 +62,7 @@
     for (size_t g = 0; g < m; g += LANES) {                                             \
         REAL r[LANES];                                                                  \
         F(name##_group)(x + g, r POINTER_##parameters);                                 \
-        EACH_IN_GROUP { const size_t i = g + j; to[i] = by r[j]; }                      \
+        LANE(LANES) { const size_t i = g + j; to[i] = by r[j]; }                      \
     }
 #undef FORM
 #undef FORM_OF
@@ -75,8 +75,10 @@
 #undef GROUPED_softsign
 #undef GROUPED_squareplus
 #undef GROUPED_squareplus_d
+#undef GROUPED_gelu
 #if FA_BITS == 32 && FA_HAS_APPROX
 #define GROUPED_softsign , GROUPS
+#define GROUPED_gelu , GROUPS
 #endif
 #if FA_HAS_APPROX
 #define GROUPED_squareplus , GROUPS
@@ -111,7 +113,7 @@
         WHOLE_GROUPS PARAMS_0()                                                         \
         const REAL *gate = IN(0), *up = IN(1);                                          \
         REAL *y = OUT(2);                                                               \
-        EACH y[i] = F(activation)(gate[i]) * up[i];                                     \
+        LOOP(FORM(GROUPED_##activation), activation, gate, y, up[i] *, 0)               \
     }                                                                                   \
     MAP(loop_##name##_grad) {                                                           \
         WHOLE_GROUPS PARAMS_0()                                                         \
