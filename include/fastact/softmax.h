@@ -107,6 +107,8 @@ FA_SHARED int F(softmax_leaving)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
     return 1;
 }
 
+/* The maxima of the next row beside the exponentials of this one, as in cross_entropy_units, gained 0 to 3 % in 1024x32000 here and
+ * lost 5 % in log-softmax of 6144x512. */
 FA_INLINE void F(softmax_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int result)
 {
     const size_t n = job->cols, group = fa_rows_per_unit(n, sizeof(REAL)), chunk = fa_chunk_length(n, sizeof(REAL));
