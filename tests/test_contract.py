@@ -37,7 +37,7 @@ def op_lines() -> dict[str, list[list[str]]]:
 
 def test_maps_are_the_lines_of_ops_def() -> None:
     lines = op_lines()
-    costs = {"LIGHT": 0, "MEDIUM": 1, "HEAVY": 2}
+    costs = {"LIGHT": 0, "MEDIUM": 1, "HEAVY": 2, "SPANS": 2}
     expected: dict[str, tuple[Any, ...]] = {}
     for name, params, saved, cost in lines["FA_ACTIVATION"]:
         expected[name] = ("activation", False, 1, int(params), 1, saved == "y", costs[cost])

@@ -7,17 +7,29 @@
 /* log(x + low) for `count` x, a multiple of LANES; everything is defined as in F(log). low may be NULL. */
 FA_SHARED void F(log_any)(REAL *y, const REAL *x, const REAL *low, size_t count)
 {
-    const REAL inf = __builtin_inff(), least = 0x1p-126f;
+    const REAL inf = __builtin_inff(), least = 0x1p-126f, most = 0x1p100f;
     for (; count; count -= LANES, y += LANES, x += LANES, low = low ? low + LANES : NULL) {
-        REAL scaled[LANES], minus[LANES], l[LANES];
-        LANE(LANES) scaled[j] = x[j] < least ? x[j] * 0x1p24f : x[j];
-        LANE(LANES) minus[j] = x[j] < least ? 24 * 0x1p23f : 0.0f;
-        log_by_table(l, scaled, low, minus, LANES);
+        REAL scaled[LANES], minus[LANES], lost[LANES], l[LANES];
+        LANE(LANES) {
+            const REAL up = x[j] < least ? 24 : x[j] > most ? -24 : 0;
+            scaled[j] = x[j] * (x[j] < least ? 0x1p24f : x[j] > most ? 0x1p-24f : 1.0f);
+            minus[j] = up * 0x1p23f;
+        }
+        if (low)
+            LANE(LANES) lost[j] = x[j] > most ? 0.0f : low[j];
+        log_by_table(l, scaled, low ? lost : NULL, minus, LANES);
         LANE(LANES) {
             const REAL finite = x[j] < inf ? l[j] : x[j], outside = x[j] == 0.0f ? -inf : inf - inf;
             y[j] = x[j] > 0.0f ? finite : outside;
         }
     }
+}
+
+/* log(x + low) for `count` x, a multiple of LANES known when compiling. */
+FA_INLINE void F(log_with_low)(REAL *y, const REAL *x, const REAL *low, size_t count)
+{
+    if (all_normal_to(x, low ? 0x40000000 : 0x7f800000, count)) log_by_table(y, x, low, NULL, count);      /* to 2, or infinity */
+    else F(log_any)(y, x, low, count);
 }
 #endif
 
@@ -25,8 +37,7 @@ FA_SHARED void F(log_any)(REAL *y, const REAL *x, const REAL *low, size_t count)
 FA_INLINE void F(log_lanes)(REAL *y, const REAL *x, size_t count)
 {
 #if TABLE
-    if (all_normal(x, count)) log_by_table(y, x, NULL, NULL, count);
-    else F(log_any)(y, x, NULL, count);
+    F(log_with_low)(y, x, NULL, count);
 #else
     LANE(count) y[j] = F(log)(x[j]);
 #endif

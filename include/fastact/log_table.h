@@ -19,7 +19,7 @@ static const float fa_log_center[8] __attribute__((aligned(32))) = {
 };
 
 /* log(x + low) for `count` positive normal x, a multiple of 16 known when compiling; any other x gives a number of no meaning. low
- * (what x lost in rounding) and minus (2^23 times what to take from k) may be NULL. */
+ * (what x lost in rounding, x < 2^126) and minus (2^23 times what to take from k) may be NULL. */
 FA_INLINE void log_by_table(float *y, const float *x, const float *low, const float *minus, size_t count)
 {
     const FA_VECTOR ln2 = FA_PS(set1)(0x1.62e43p-24f), one = FA_PS(set1)(1.0f);
@@ -42,16 +42,19 @@ FA_INLINE void log_by_table(float *y, const float *x, const float *low, const fl
     }
 }
 
-#define FA_NORMAL(bits) FA_UNDER(FA_INT(sub)(bits, FA_INT(set1)(1 << 23)), FA_INT(set1)(0x7f000000))
+#define FA_NORMAL_TO(bits, end) FA_UNDER(FA_INT(sub)(bits, FA_INT(set1)(1 << 23)), FA_INT(set1)((end) - (1 << 23)))
+#define FA_NORMAL(bits) FA_NORMAL_TO(bits, 0x7f800000)
 
-/* Whether all x are positive normal numbers. */
-FA_INLINE int all_normal(const float *x, size_t count)
+/* Whether all x are positive normal numbers below the one whose bits are `end`. */
+FA_INLINE int all_normal_to(const float *x, const int32_t end, size_t count)
 {
-    FA_TRUE all = FA_NORMAL(FA_BITS_OF(FA_PS(loadu)(x)));
+    FA_TRUE all = FA_NORMAL_TO(FA_BITS_OF(FA_PS(loadu)(x)), end);
     for (size_t j = sizeof(FA_VECTOR) / sizeof(float); j < count; j += sizeof(FA_VECTOR) / sizeof(float))
-        all = FA_BOTH(all, FA_NORMAL(FA_BITS_OF(FA_PS(loadu)(x + j))));
+        all = FA_BOTH(all, FA_NORMAL_TO(FA_BITS_OF(FA_PS(loadu)(x + j)), end));
     return FA_ALL(all);
 }
+
+FA_INLINE int all_normal(const float *x, size_t count) { return all_normal_to(x, 0x7f800000, count); }
 
 /* Whether each x is one, or 0 as its factor a is. */
 FA_INLINE int all_normal_or_both_zero(const float *x, const float *a, size_t count)

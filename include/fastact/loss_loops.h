@@ -135,6 +135,31 @@ static inline double F(loss_fold)(double *acc)
             out[i] = (REAL)F(name)(AT_##tensors AND_##nparams);                         \
         return 0;                                                                       \
     }
+/* Of losses that take SUMMANDS elements at a time: F(name_span) gives their values, and where `slopes` is not NULL the slopes too. */
+#undef SUMS_SPANS
+#undef GRAD_SPANS
+#undef BY_SPANS
+#define BY_SPANS(name, slopes, statements)                                              \
+    TENSORS_2 (void)params;                                                             \
+    double acc[SUMMANDS] = {0};                                                         \
+    for (size_t base = 0; base < n; base += SUMMANDS) {                                 \
+        REAL l[SUMMANDS], s[SUMMANDS];                                                  \
+        (void)s;                                                                        \
+        F(name##_span)(l, slopes, x + base, y + base);                                  \
+        _Pragma("omp simd") for (size_t j = 0; j < SUMMANDS; j++) statements            \
+    }                                                                                   \
+    return F(loss_fold)(acc);
+#define SUMS_SPANS(name, tensors, nparams, cost)                                        \
+    LOSS_KERNEL(sum, name) { (void)w, (void)by, (void)out; BY_SPANS(name, NULL, acc[j] = F(plus)(acc[j], (double)l[j]);) } \
+    LOSS_KERNEL(weighted_sum, name) { (void)by, (void)out; BY_SPANS(name, NULL, acc[j] = F(plus)(acc[j], (double)w[base + j] * l[j]);) } \
+    LOSS_KERNEL(each, name) { (void)w, (void)by; BY_SPANS(name, NULL, out[base + j] = l[j];) }
+#define GRAD_SPANS(name, tensors, nparams, cost)                                        \
+    LOSS_KERNEL(grad, name) {                                                           \
+        const REAL scale = (REAL)by;                                                    \
+        (void)w;                                                                        \
+        BY_SPANS(name, s, { acc[j] = F(plus)(acc[j], (double)l[j]); out[base + j] = scale * s[j]; }) \
+    }
+
 /* A gradient shares with its loss what is costly; a light one is stored in a loop of its own, behind the loss of the same lanes. */
 #undef SLOPES_LIGHT
 #undef SLOPES_MEDIUM
@@ -157,7 +182,19 @@ static inline double F(loss_fold)(double *acc)
         return F(loss_fold)(acc);                                                       \
     }
 
-#define FA_LOSS(name, tensors, params, cost) SUMS(name, tensors, params, cost) GRAD(name, tensors, params, cost)
+#undef SUMS_LIGHT
+#undef SUMS_MEDIUM
+#undef SUMS_HEAVY
+#undef GRAD_LIGHT
+#undef GRAD_MEDIUM
+#undef GRAD_HEAVY
+#define SUMS_LIGHT SUMS
+#define SUMS_MEDIUM SUMS
+#define SUMS_HEAVY SUMS
+#define GRAD_LIGHT GRAD
+#define GRAD_MEDIUM GRAD
+#define GRAD_HEAVY GRAD
+#define FA_LOSS(name, tensors, params, cost) SUMS_##cost(name, tensors, params, cost) GRAD_##cost(name, tensors, params, cost)
 #define FA_MEASURE(name, tensors, params, cost) SUMS(name, tensors, params, cost)
 #include "fastact/ops.def"
 

@@ -117,6 +117,45 @@ static inline REAL F(binary_cross_entropy_d)(REAL prob, REAL target)
     return (other == C(0.0) ? C(0.0) : other / rest) - (target == C(0.0) ? C(0.0) : target / prob);
 }
 
+/* 32 at a time, in float32 by log_table.h. Where all targets are 0 or 1 one logarithm is enough, and one quotient: of what the target
+ * takes, prob or 1 - prob, to which `low` adds what that lost in rounding. The bits are those of the general way. */
+static inline void F(binary_cross_entropy_span)(REAL *loss, REAL *slope, const REAL *prob, const REAL *target)
+{
+    enum { N = 32 };
+#if TABLE
+    REAL taken[N], low[N], l[N], rest[N];
+    int labels = 1;
+    _Pragma("omp simd reduction(&:labels)") for (size_t j = 0; j < N; j++) {
+        const REAL p = prob[j], t = target[j], r = C(1.0) - p;
+        labels &= (t == C(0.0)) | (t == C(1.0));
+        taken[j] = t == C(1.0) ? p : r;
+        low[j] = t == C(1.0) ? C(0.0) : (C(1.0) - r) - p;
+    }
+    if (labels) {
+        F(log_with_low)(l, taken, low, N);
+        _Pragma("omp simd") for (size_t j = 0; j < N; j++) loss[j] = C(0.0) - l[j];
+        if (slope)
+            _Pragma("omp simd") for (size_t j = 0; j < N; j++) {
+                const REAL s = C(1.0) / taken[j];
+                slope[j] = target[j] == C(1.0) ? C(0.0) - s : s;
+            }
+        return;
+    }
+    _Pragma("omp simd") for (size_t j = 0; j < N; j++) {
+        rest[j] = C(1.0) - prob[j];
+        low[j] = (C(1.0) - rest[j]) - prob[j];
+    }
+    F(log_lanes)(l, prob, N);
+    F(log_with_low)(taken, rest, low, N);
+    _Pragma("omp simd") for (size_t j = 0; j < N; j++)
+        loss[j] = F(weighed)(target[j], -l[j]) + F(weighed)(C(1.0) - target[j], -taken[j]);
+#else
+    _Pragma("omp simd") for (size_t j = 0; j < N; j++) loss[j] = F(binary_cross_entropy)(prob[j], target[j]);
+#endif
+    if (slope)
+        _Pragma("omp simd") for (size_t j = 0; j < N; j++) slope[j] = F(binary_cross_entropy_d)(prob[j], target[j]);
+}
+
 /* Of a logit x: log1p(e^-|x|) and sigmoid(-|x|), both 2^24 | 2^53 times what they are, and sigmoid(|x|). */
 typedef struct {
     REAL log1p, small, large;

@@ -29,7 +29,7 @@
 #define FA_GROUP 64
 
 /* What one element costs, to decide when threads pay: bound by memory; about one exp; more than one. */
-enum fa_cost { FA_LIGHT, FA_MEDIUM, FA_HEAVY };
+enum fa_cost { FA_LIGHT, FA_MEDIUM, FA_HEAVY, FA_SPANS = FA_HEAVY };
 
 /* A map computes every output element from the input elements at the same place.
  * args: the tensors, then (array form only) the parameters, then the outputs; all contiguous, n a multiple of
