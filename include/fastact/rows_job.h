@@ -126,11 +126,12 @@ static inline int fa_columns_across(size_t cols, size_t inner, size_t itemsize)
     return inner == 1 || (inner < lanes && cols * inner * lanes * itemsize <= FA_COLUMNS_BYTES);
 }
 
-/* Columns in a block that is not across: what L1 holds of them, in whole vectors, all blocks as wide as each other. */
+/* Columns in a block that is not across: what L1 holds of them but for one vector (columns_block), in whole vectors, all blocks as
+ * wide as each other. */
 static inline size_t fa_columns_width(size_t cols, size_t inner, size_t itemsize)
 {
-    const size_t lanes = 64 / itemsize, vectors = (inner + lanes - 1) / lanes, most = FA_COLUMNS_BYTES / 64 / (cols ? cols : 1);
-    const size_t blocks = most > 1 ? (vectors + most - 1) / most : vectors;
+    const size_t lanes = 64 / itemsize, vectors = (inner + lanes - 1) / lanes, holds = FA_COLUMNS_BYTES / 64 / (cols ? cols : 1);
+    const size_t most = holds > 2 ? holds - 1 : 1, blocks = (vectors + most - 1) / most;
     return (vectors + blocks - 1) / blocks * lanes;
 }
 

@@ -166,11 +166,12 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
     const size_t n = job->cols;
     const REAL *x = job->x, masked = result == F(SOFTMAX) ? C(0.0) : -REAL_INF;
     const F(temperature) t = F(temperature_of)(job->temperature);
-    REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64)));
+    REAL p[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
+    REAL tops[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64))), bys[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
-        fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
-        b.stream = job->stream;
+        const fa_columns b = F(columns_block)(job, (size_t)unit);
         const size_t part = F(columns_part)(&b, n);
+        const int lines = result != F(LOGSUMEXP) && !general && part == n && !b.across && b.stream;
         if (part == n)
             F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, 0, n);
         for (size_t k = 0; k < b.width; k += LANES) {       /* one panel if there is more than one part */
@@ -196,7 +197,10 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
             F(finish)(s.m, s.sums.total, s.maxima, by, LANES, result);
             if (result == F(LOGSUMEXP))
                 LANE(LANES) p[k + j] = (REAL)by[j];
-            else if (part == n)
+            else if (lines) {
+                LANE(LANES) bys[k + j] = (REAL)by[j];
+                LANE(LANES) tops[k + j] = s.m[j];
+            } else if (part == n)
                 F(panel_write)(p + k, n, b.width, s.m, by, t, general, result, 0);
             else
                 for (size_t c = 0; c < n; c += part) {
@@ -208,7 +212,14 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
         }
         if (result == F(LOGSUMEXP))
             F(columns_out_samples)(p, job->y, job->y_stride, &b);
-        else if (part == n)
+        else if (lines) {
+            REAL *y = (REAL *)job->y + F(columns_at)(&b, job->y_stride, 0);
+            const REAL *from = p;
+            LANE(LANES) bys[b.width + j] = tops[b.width + j] = p[n * b.width + j] = C(0.0);
+            for (size_t c = 0; c < n; c++, y += b.inner, from += b.width)
+                BY_LINES(y, b.count,
+                    LANE(LANES) line[j] = result == F(SOFTMAX) ? from[i + j] * bys[i + j] : (from[i + j] - tops[i + j]) - bys[i + j])
+        } else if (part == n)
             F(columns_out)(p, job->y, job->y_stride, job->where, job->where_stride, &b, 0, n, masked);
     }
     if (job->stream)
@@ -376,11 +387,10 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
 {
     const size_t n = job->cols;
     const F(temperature) t = F(temperature_of)(job->temperature);
-    REAL y[COLUMNS_CAPACITY] __attribute__((aligned(64))), dy[COLUMNS_CAPACITY] __attribute__((aligned(64)));
-    REAL sum[COLUMNS_CAPACITY] __attribute__((aligned(64)));
+    REAL y[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64))), dy[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
+    REAL sum[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
-        fa_columns b = fa_columns_unit(job->outer, n, job->inner, sizeof(REAL), (size_t)unit);
-        b.stream = job->stream;
+        const fa_columns b = F(columns_block)(job, (size_t)unit);
         const size_t part = F(columns_part)(&b, n), step = part == n && !b.across ? 1 : part;
         if (part == n) {
             F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, 0, n);
@@ -400,6 +410,15 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
             }
             F(panel_end)(&s);
             LANE(LANES) sum[k + j] = (REAL)s.sums.total[j];
+        }
+        if (part == n && !b.across && b.stream) {
+            REAL *dx = (REAL *)job->y + F(columns_at)(&b, job->y_stride, 0);
+            LANE(LANES) sum[b.width + j] = y[n * b.width + j] = dy[n * b.width + j] = C(0.0);
+            for (size_t c = 0, at = 0; c < n; c++, dx += b.inner, at += b.width)
+                BY_LINES(dx, b.count,
+                    LANE(LANES) line[j] = F(gradient_of)(dy[at + i + j], y[at + i + j], sum[i + j], result);
+                    F(over_row)(line, LANES, t))
+            continue;
         }
         for (size_t c = 0; c < n; c += step) {
             const size_t count = n - c < step ? n - c : step, first = part < n ? 0 : c * b.width;

@@ -20,6 +20,8 @@ static inline void stream(char *to, const char *from, size_t bytes)
         FA_STREAM(to + i, from + i);
 }
 static inline void stream_end(void) { _mm_sfence(); }
+/* The same for one line. */
+static inline void stream_line(void *to, const void *from) { stream(to, from, 64); }
 #define FA_STREAM_ENTRIES .stream = stream, .stream_end = stream_end,
 
 /* To anywhere, any number of bytes: what does not fill a line is stored as usual. */
@@ -32,6 +34,7 @@ static inline void stream_any(char *to, const char *from, size_t bytes)
 }
 #else
 #define FA_STREAM_ENTRIES .stream = NULL, .stream_end = NULL,
+static inline void stream_line(void *to, const void *from) { memcpy(to, from, 64); }
 static inline void stream_any(char *to, const char *from, size_t bytes) { memcpy(to, from, bytes); }
 static inline void stream_end(void) {}
 #endif
