@@ -225,14 +225,15 @@ def test_gufuncs_of_any_strides(classes: int, dtype: np.dtype) -> None:
     ("shape", "axis"),
     [
         ((2, 21, 1000), 1), ((3, 5, 16), 1), ((1, 700, 40), 1), ((2, 3, 4099), 1),
-        ((37, 21), -1), ((5, 33), -1), ((3, 2049), -1),
+        ((2, 21, 2048), 1), ((2, 33, 1024), 1), ((37, 21), -1), ((5, 33), -1), ((3, 2049), -1),
     ],
 )  # fmt: skip
-def test_past_the_caches(shape: tuple[int, ...], axis: int, dtype: np.dtype) -> None:
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_past_the_caches(shape: tuple[int, ...], axis: int, temperature: float, dtype: np.dtype) -> None:
     """Large results are stored past the caches: the same bits at every alignment and over an input, nothing around."""
     x, dy = numbers(shape, dtype), numbers(shape, dtype, 1.0)
     for name in [*FORWARD[:2], *GRADIENTS]:
-        function = functools.partial(getattr(fastact, name), axis=axis, temperature=2.5)
+        function = functools.partial(getattr(fastact, name), axis=axis, temperature=temperature)
         inputs = (dy, x) if name in GRADIENTS else (x,)
         whole = function(*inputs)
         _kernels.set_last_level_cache(1)

@@ -194,7 +194,7 @@ FA_INLINE fa_columns F(columns_block)(const fa_rows_job *job, size_t unit)
     return b;
 }
 
-/* Less than a line; a call, as gcc's own `rep movs` halts stores past the caches (softmax 4.1 -> 5.2 ms). */
+/* Less than a line; a call, for what gcc makes of it in place (`rep movs`) was slower (softmax 4.1 -> 5.2 ms). */
 FA_SHARED void F(part_of_line)(REAL *y, const REAL *line, size_t n) { memcpy(y, line, n * sizeof(REAL)); }
 
 /* A row of n results past the caches to y, by its lines of memory (with plain stores softmax_grad in cache took 41 us, not 36):
