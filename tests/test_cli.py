@@ -166,14 +166,15 @@ def test_info_prints_what_runs(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
-def test_info_into_a_closed_pipe():
+def test_info_into_a_closed_pipe(tmp_path):
     read, write = os.pipe()
     os.close(read)
     try:
         code = "import sys; from fastact.__main__ import main; sys.exit(main(['info']))"
         done = subprocess.run(
-            [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, check=False
-        )
+            [sys.executable, "-c", code], cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120,
+            check=False,
+        )  # fmt: skip
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
