@@ -62,7 +62,7 @@
     for (size_t g = 0; g < m; g += LANES) {                                             \
         REAL r[LANES];                                                                  \
         F(name##_group)(x + g, r POINTER_##parameters);                                 \
-        LANE(LANES) { const size_t i = g + j; to[i] = by r[j]; }                      \
+        LANE(LANES) { const size_t i = g + j; to[i] = by r[j]; }                        \
     }
 #undef FORM
 #undef FORM_OF

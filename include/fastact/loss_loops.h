@@ -7,8 +7,6 @@
  * folding four groups of float32 before the conversion (2.9 against 2.4 us for 32k squares on AVX-512, equal from memory, and
  * it rounds).
  */
-#undef SUMMANDS
-#define SUMMANDS ((size_t)32)
 
 /* acc + x. Zen 4 adds, and converts, on two of its four pipes, and multiplies on the others: there, with a 1 that the compiler
  * cannot see, the sum of 2^20 float32 pairs takes 129 instead of 153 us (l1), 120 (mse), 192 instead of 238 (huber). The bits

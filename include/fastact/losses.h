@@ -6,6 +6,8 @@
  * product are rounded (and a beta), half an eps each, and loss and gradient of 2^20 pairs take 259 instead of 428 us (huber,
  * one thread; 328 in double, four at a time).
  */
+#undef SUMMANDS
+#define SUMMANDS ((size_t)32)       /* chains of a sum: see loss_loops.h */
 
 /* a*b + c in double in both templates, fused where the ISA has it. */
 static inline double F(fma_wide)(double a, double b, double c) { return FA_HAS_FMA ? __builtin_fma(a, b, c) : a * b + c; }
@@ -106,9 +108,15 @@ static inline REAL F(log_cosh_loss_d)(REAL pred, REAL target) { return F(tanh_of
 /* 0 where the weight is 0, whatever x: a label has no opinion on the logarithm of what it rules out. */
 static inline REAL F(weighed)(REAL weight, REAL x) { return weight == C(0.0) ? C(0.0) : weight * x; }
 
+/* From log(prob) and log(1 - prob). */
+static inline REAL F(binary_of_logs)(REAL target, REAL log_prob, REAL log_rest)
+{
+    return F(weighed)(target, -log_prob) + F(weighed)(C(1.0) - target, -log_rest);
+}
+
 static inline REAL F(binary_cross_entropy)(REAL prob, REAL target)
 {
-    return F(weighed)(target, -F(log)(prob)) + F(weighed)(C(1.0) - target, -F(log_of_rest)(prob));
+    return F(binary_of_logs)(target, F(log)(prob), F(log_of_rest)(prob));
 }
 
 static inline REAL F(binary_cross_entropy_d)(REAL prob, REAL target)
@@ -117,43 +125,42 @@ static inline REAL F(binary_cross_entropy_d)(REAL prob, REAL target)
     return (other == C(0.0) ? C(0.0) : other / rest) - (target == C(0.0) ? C(0.0) : target / prob);
 }
 
-/* 32 at a time, in float32 by log_table.h. Where all targets are 0 or 1 one logarithm is enough, and one quotient: of what the target
+/* SUMMANDS at a time, in float32 by log_table.h. Where all targets are 0 or 1 one logarithm is enough, and one quotient: of what the target
  * takes, prob or 1 - prob, to which `low` adds what that lost in rounding. The bits are those of the general way. */
 static inline void F(binary_cross_entropy_span)(REAL *loss, REAL *slope, const REAL *prob, const REAL *target)
 {
-    enum { N = 32 };
 #if TABLE
-    REAL taken[N], low[N], l[N], rest[N];
+    REAL taken[SUMMANDS], low[SUMMANDS], l[SUMMANDS], rest[SUMMANDS];
     int labels = 1;
-    _Pragma("omp simd reduction(&:labels)") for (size_t j = 0; j < N; j++) {
+    _Pragma("omp simd reduction(&:labels)") for (size_t j = 0; j < SUMMANDS; j++) {
         const REAL p = prob[j], t = target[j], r = C(1.0) - p;
         labels &= (t == C(0.0)) | (t == C(1.0));
         taken[j] = t == C(1.0) ? p : r;
         low[j] = t == C(1.0) ? C(0.0) : (C(1.0) - r) - p;
     }
     if (labels) {
-        F(log_with_low)(l, taken, low, N);
-        _Pragma("omp simd") for (size_t j = 0; j < N; j++) loss[j] = C(0.0) - l[j];
+        F(log_with_low)(l, taken, low, SUMMANDS);
+        LANE(SUMMANDS) loss[j] = C(0.0) - l[j];
         if (slope)
-            _Pragma("omp simd") for (size_t j = 0; j < N; j++) {
+            LANE(SUMMANDS) {
                 const REAL s = C(1.0) / taken[j];
                 slope[j] = target[j] == C(1.0) ? C(0.0) - s : s;
             }
         return;
     }
-    _Pragma("omp simd") for (size_t j = 0; j < N; j++) {
+    LANE(SUMMANDS) {
         rest[j] = C(1.0) - prob[j];
         low[j] = (C(1.0) - rest[j]) - prob[j];
     }
-    F(log_lanes)(l, prob, N);
-    F(log_with_low)(taken, rest, low, N);
-    _Pragma("omp simd") for (size_t j = 0; j < N; j++)
-        loss[j] = F(weighed)(target[j], -l[j]) + F(weighed)(C(1.0) - target[j], -taken[j]);
+    F(log_lanes)(l, prob, SUMMANDS);
+    F(log_with_low)(taken, rest, low, SUMMANDS);
+    LANE(SUMMANDS)
+        loss[j] = F(binary_of_logs)(target[j], l[j], taken[j]);
 #else
-    _Pragma("omp simd") for (size_t j = 0; j < N; j++) loss[j] = F(binary_cross_entropy)(prob[j], target[j]);
+    LANE(SUMMANDS) loss[j] = F(binary_cross_entropy)(prob[j], target[j]);
 #endif
     if (slope)
-        _Pragma("omp simd") for (size_t j = 0; j < N; j++) slope[j] = F(binary_cross_entropy_d)(prob[j], target[j]);
+        LANE(SUMMANDS) slope[j] = F(binary_cross_entropy_d)(prob[j], target[j]);
 }
 
 /* Of a logit x: log1p(e^-|x|) and sigmoid(-|x|), both 2^24 | 2^53 times what they are, and sigmoid(|x|). */

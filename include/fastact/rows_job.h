@@ -203,6 +203,19 @@ static inline fa_columns fa_class_columns(const fa_xent_job *job, size_t itemsiz
     return b;
 }
 
+/* Whether rows go past the caches one by one, while the next one is computed. */
+static inline int fa_rows_leave(int stream, size_t unit_rows, size_t row_bytes)
+{
+    return stream && unit_rows == 1 && row_bytes <= FA_LEAVING_BYTES;
+}
+
+/* Of a row of n that begins at `row`: the end of the line that `stop` is in. */
+static inline size_t fa_line_end(const void *row, size_t stop, size_t n, size_t itemsize)
+{
+    stop += (-((size_t)row + stop * itemsize) & 63) / itemsize;
+    return stop < n ? stop : n;
+}
+
 /* Elements, at most n, from `to` on that are stored past the caches at a time: up to where a line ends. */
 static inline size_t fa_class_part(const void *to, size_t n, size_t itemsize)
 {

@@ -58,10 +58,7 @@ typedef struct {
 FA_INLINE void F(leave_row)(F(leaving_row) *l, size_t stop, F(temperature) t, const int general, const int result)
 {
     REAL buffer[FA_PART_BYTES / sizeof(REAL)] __attribute__((aligned(64)));
-    if (l->done == l->n)
-        return;
-    stop += (-(size_t)(l->y + stop) & 63) / sizeof(REAL);
-    stop = stop < l->n ? stop : l->n;
+    stop = fa_line_end(l->y, stop, l->n, sizeof(REAL));
     for (size_t count; l->done < stop; l->done += count) {
         count = fa_class_part(l->y + l->done, stop - l->done, sizeof(REAL));
         F(write_row)(l->x + l->done, l->keep ? l->keep + l->done : NULL, buffer, count, l->m, t, l->by, general, result);
@@ -90,7 +87,7 @@ FA_SHARED int F(softmax_leaving)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
         double sum[2], by[1];
         for (size_t i = 0, c = 0; i < n; i += chunk, c++) {
             F(leave_row)(&before, i + chunk, t, general, result);
-            if (general)
+            if (general)                                /* each with constants; inline in softmax_units it slowed 4096x128 by 5 % */
                 F(row_add)(&s, x, KEEP(row), e, n, chunk, i, m, top[c], t, 1, result == F(SOFTMAX), result != F(SOFTMAX), ahead, NULL, NULL);
             else if (result == F(SOFTMAX))
                 F(row_add)(&s, x, NULL, e, n, chunk, i, m, top[c], t, 0, 1, 0, ahead, NULL, NULL);
@@ -112,7 +109,7 @@ FA_SHARED int F(softmax_leaving)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
 FA_INLINE void F(softmax_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int result)
 {
     const size_t n = job->cols, group = fa_rows_per_unit(n, sizeof(REAL)), chunk = fa_chunk_length(n, sizeof(REAL));
-    if (result != F(LOGSUMEXP) && job->stream && group == 1 && n * sizeof(REAL) <= FA_LEAVING_BYTES
+    if (result != F(LOGSUMEXP) && fa_rows_leave(job->stream, group, n * sizeof(REAL))
         && F(softmax_leaving)(job, begin, end, general, result))
         return;
     const size_t bytes = group * (size_t)job->x_stride * sizeof(REAL), ahead = bytes <= FA_AHEAD_BYTES ? bytes / sizeof(REAL) : 0;

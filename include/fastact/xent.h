@@ -113,17 +113,11 @@ typedef struct {
     F(samples) s;
 } F(leaving);
 
-static inline int F(rows_leave)(const fa_xent_job *job)
-{
-    return job->stream && job->unit_rows == 1 && job->cols * sizeof(REAL) <= FA_LEAVING_BYTES;
-}
-
 /* Up to class `stop`, or to where its line of memory ends. */
 FA_SHARED void F(leave)(const fa_xent_job *job, F(leaving) *l, size_t stop, const int general)
 {
     REAL buffer[FA_PART_BYTES / sizeof(REAL)] __attribute__((aligned(64))), *grad = SAMPLE(grad, l->row);
-    stop += (-(size_t)(grad + stop) & 63) / sizeof(REAL);
-    stop = stop < job->cols ? stop : job->cols;
+    stop = fa_line_end(grad, stop, job->cols, sizeof(REAL));
     for (size_t count; l->done < stop; l->done += count) {
         count = fa_class_part(grad + l->done, stop - l->done, sizeof(REAL));
         F(finish_gradient)(job, &l->s, 0, l->row, l->e + l->done, buffer, l->done, count, general);
@@ -136,7 +130,7 @@ FA_INLINE void F(cross_entropy_units)(const fa_xent_job *job, ptrdiff_t begin, p
     const size_t n = job->cols, group = job->unit_rows, chunk = fa_chunk_length(n, sizeof(REAL));
     const F(temperature) t = F(temperature_of)(job->temperature);
     const int dense = general && (job->target || job->smoothing != 0.0);
-    char *scratch = with_grad && F(rows_leave)(job) ? malloc(n * sizeof(REAL) + 64) : NULL;
+    char *scratch = with_grad && fa_rows_leave(job->stream, group, n * sizeof(REAL)) ? malloc(n * sizeof(REAL) + 64) : NULL;
     F(leaving) before;
     if (with_grad)
         memset(&before, 0, sizeof before);
