@@ -247,6 +247,12 @@ def test_log_loss_of_column_numbers(n: int, classes: int, dtype: type) -> None:
             wrong[row, column] = value
             with pytest.raises(ValueError, match=r"^log_loss: y_proba goes from"):
                 metrics.log_loss(true, wrong, labels=names)
+        for column in columns:                                      # in a row whose sum is right, too
+            wrong = p.copy()
+            wrong[row] = dtype(1.25) / dtype(classes - 1)
+            wrong[row, column] = -0.25
+            with pytest.raises(ValueError, match=r"^log_loss: y_proba goes from"):
+                metrics.log_loss(true, wrong, labels=names)
         wrong = p.copy()
         wrong[row] *= dtype(0.99)
         with pytest.warns(UserWarning, match="do not sum to 1"):
