@@ -1,7 +1,8 @@
 """fastact beside PyTorch, ONNX Runtime, JAX, NumPy, SciPy and scikit-learn: `python bench/compare.py --help`.
 
 Every library runs in its own process with the same inputs and thread count; its results are checked before it is
-timed; the libraries take turns, round by round. A ratio is the median over the rounds of (fastest peer / fastact).
+timed; the libraries take turns, round by round, each turn on arrays that lie elsewhere. A ratio is the median over the
+rounds of (fastest peer / fastact).
 """
 
 from __future__ import annotations
@@ -128,6 +129,8 @@ def measure(case, libraries: dict[str, Library], options) -> dict:
             if peers.get(name, 0) > SIT_OUT[min(turn, 2)] * min(peers.values(), default=0):
                 continue
             try:
+                if turn:
+                    libraries[name].ask("place")
                 turns.setdefault(name, []).append(asdict(libraries[name].time()) | {"round": turn})
             except RuntimeError as error:  # its worker died
                 result["problems"][name] = str(error)
