@@ -18,6 +18,9 @@ import quiet
 # Every variable that sizes a pool, set before the worker imports anything. What the libraries make of it is in the
 # `setup` of their peers_*.py.
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTACT_NUM_THREADS", "NPROC")
+# Where glibc's limits settle once a process has let go of an array of 32 MB. Before, whether new outputs fault their
+# pages in on every call hangs on what was freed earlier: reglu_grad's of 2^20 float32 took 208 or 1400 us.
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**26)}
 REPEATS = 3  # timings per turn
 # A turn in which tasks waited for a CPU is repeated: with another process about, both threads of a team can be left on
 # one core, and then every barrier costs a time slice (8 ms), fastact's and torch's alike.
@@ -42,8 +45,7 @@ class Library:
     """The parent's end: a worker process that is asked one thing at a time."""
 
     def __init__(self, name: str, threads: int) -> None:
-        for variable in POOLS:
-            os.environ[variable] = str(threads)
+        os.environ.update(MALLOC | dict.fromkeys(POOLS, str(threads)))
         context = multiprocessing.get_context("spawn")  # a fork would inherit the parent's pools
         self.name = name
         self._ours, theirs = context.Pipe()
