@@ -75,7 +75,11 @@ cdef void map_block(map_job *job, char **arg, Py_ssize_t n) noexcept nogil:
 
 
 cdef void map_stream(map_job *job, char **arg, Py_ssize_t n) noexcept nogil:
-    """As map_block, but the result goes through a buffer in L1 and from there past the caches."""
+    """As map_block, but the result goes through a buffer in L1 and from there past the caches.
+
+    Prefetching the next block's inputs meanwhile made relu and tanh_grad 1.1 to 1.4 times as fast where arrays lay
+    badly, and swiglu, elu_grad and gelu_grad of 2^24 float32 take 1.6 times as long (two lines of each: 1.1 to 1.4).
+    """
     cdef char buffer[STREAM + FA_GROUP]
     cdef char *aligned = buffer + to_line(job, buffer) * job.itemsize
     cdef char *out
