@@ -57,6 +57,12 @@ FA_INLINE void F(panel_max)(const REAL *p, size_t n, size_t width, F(panel_sums)
 FA_INLINE void F(panel_sum)(REAL *p, size_t n, size_t width, F(temperature) t, const int general, const int store,
                             const int rest, F(panel_sums) *s)
 {
+#if TABLE
+    if (!general) {
+        panel_sum_by_table(p, n, width, GROUP, s->m, store, rest, s->sums.total, s->maxima);
+        return;
+    }
+#endif
     REAL m[LANES];
     INT count[LANES];
     LANE(LANES) m[j] = s->m[j];

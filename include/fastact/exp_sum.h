@@ -12,23 +12,17 @@
 #include "fastact/exp_table.h"
 
 #if FA_LOOKUP
-enum { FA_FLOATS = sizeof(FA_VECTOR) / sizeof(float), FA_SUMS = 32 / FA_FLOATS };
+enum { FA_SUMS = 32 / FA_FLOATS };
 
 #if defined(__AVX512F__)
-#define FA_DOUBLES __m512d
-#define FA_PD(name) _mm512_##name##_pd
-#define FA_LOW_DOUBLES(v) _mm512_cvtps_pd(_mm512_castps512_ps256(v))
-#define FA_HIGH_DOUBLES(v) _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1))
+#define FA_STORE_INTS(to, v) _mm512_storeu_si512(to, v)
 #define FA_HALF_MAX(v) _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1))
 /* The first `count` floats */
 #define FA_LOAD_SOME(x, count) _mm512_mask_loadu_ps(_mm512_set1_ps(-__builtin_inff()), (__mmask16)((1u << (count)) - 1), x)
 #define FA_STORE_SOME(e, count, v) _mm512_mask_storeu_ps(e, (__mmask16)((1u << (count)) - 1), v)
 #else
 static const int32_t fa_first_lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-#define FA_DOUBLES __m256d
-#define FA_PD(name) _mm256_##name##_pd
-#define FA_LOW_DOUBLES(v) _mm256_cvtps_pd(_mm256_castps256_ps128(v))
-#define FA_HIGH_DOUBLES(v) _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1))
+#define FA_STORE_INTS(to, v) _mm256_storeu_si256((__m256i *)(to), v)
 #define FA_HALF_MAX(v) (v)
 #define FA_FIRST(count) _mm256_loadu_si256((const __m256i *)(fa_first_lanes + 8 - (count)))
 #define FA_LOAD_SOME(x, count) \
@@ -112,6 +106,41 @@ FA_INLINE void sum_by_table(double *sums, const float *x, float *e, size_t n, fl
     if (next_top)
         *next_top = max_of_vector(most);
     for (size_t k = 0; k < FA_SUMS; k++) FA_PD(storeu)(sums + k * 16 / FA_SUMS, total[k]);
+}
+
+/* Of a panel of n classes, `width` apart, a sample to each of 16 lanes: e^(x - m) is added to `total`, `block` classes in float32 first,
+ * and written over the classes if `store`. `rest`: the maxima are counted in `maxima` instead. 10 classes: 14 -> 12 cycles each, by perf. */
+FA_INLINE void panel_sum_by_table(float *p, size_t n, size_t width, size_t block, const float *m, const int store, const int rest,
+                                  double *total, double *maxima)
+{
+    const FA_VECTOR limit = FA_PS(set1)(LIMIT(exp_normal_lo));
+    int32_t count[16];
+    for (size_t j = 0; j < 16; j += FA_FLOATS) {
+        const FA_VECTOR top = FA_PS(loadu)(m + j);
+        FA_DOUBLES low = FA_PD(loadu)(total + j), high = FA_PD(loadu)(total + j + FA_FLOATS / 2);
+        __typeof__(FA_BITS_OF(top)) others = FA_INT(set1)(0);
+        float *x = p + j;
+        for (size_t left = n, part; left; left -= part) {
+            FA_VECTOR sum = FA_PS(setzero)();
+            part = left < block ? left : block;
+            for (size_t c = 0; c < part; c++, x += width) {
+                const FA_VECTOR v = FA_PS(loadu)(x), d = FA_PS(sub)(v, top), e = FA_UNLESS_UNDER(d, limit, exp_of_vector(d, d, 0));
+                if (rest)
+                    FA_ADD_UNLESS_IN_LANES(sum, e, v, top, others);
+                else
+                    sum = FA_PS(add)(sum, e);
+                if (store)
+                    FA_PS(storeu)(x, e);
+            }
+            low = FA_PD(add)(low, FA_LOW_DOUBLES(sum));
+            high = FA_PD(add)(high, FA_HIGH_DOUBLES(sum));
+        }
+        FA_PD(storeu)(total + j, low);
+        FA_PD(storeu)(total + j + FA_FLOATS / 2, high);
+        FA_STORE_INTS(count + j, others);
+    }
+    if (rest)
+        for (size_t j = 0; j < 16; j++) maxima[j] += (double)((int32_t)n - count[j]);
 }
 #endif
 

@@ -22,12 +22,19 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
 #if defined(__AVX512F__)
 /* v, 0 where d is under the limit; a nan stays */
 #define FA_UNLESS_UNDER(d, limit, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, limit, _CMP_NLT_UQ), v)
-/* sum += v, but where x = m, which is counted in bits */
+/* sum += v, but where x = m; these are counted in bits */
 #define FA_ADD_UNLESS(sum, v, x, m, bits)                                               \
     do {                                                                                \
         const __mmask16 other = _mm512_cmp_ps_mask(x, m, _CMP_NEQ_UQ);                  \
         sum = _mm512_mask_add_ps(sum, other, sum, v);                                   \
         bits = 0xffff & ~(unsigned)other;                                               \
+    } while (0)
+/* The same; `others` counts in each lane what is added */
+#define FA_ADD_UNLESS_IN_LANES(sum, v, x, m, others)                                    \
+    do {                                                                                \
+        const __mmask16 other = _mm512_cmp_ps_mask(x, m, _CMP_NEQ_UQ);                  \
+        sum = _mm512_mask_add_ps(sum, other, sum, v);                                   \
+        others = _mm512_mask_add_epi32(others, other, others, _mm512_set1_epi32(1));    \
     } while (0)
 #define FA_ADD_OTHERS(sum, v, d, limit, bits)                                           \
     do {                                                                                \
@@ -42,6 +49,12 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
         const __m256 same = _mm256_cmp_ps(x, m, _CMP_EQ_OQ);                            \
         sum = _mm256_add_ps(sum, _mm256_andnot_ps(same, v));                            \
         bits = (unsigned)_mm256_movemask_ps(same);                                      \
+    } while (0)
+#define FA_ADD_UNLESS_IN_LANES(sum, v, x, m, others)                                    \
+    do {                                                                                \
+        const __m256 other = _mm256_cmp_ps(x, m, _CMP_NEQ_UQ);                          \
+        sum = _mm256_add_ps(sum, _mm256_and_ps(other, v));                              \
+        others = _mm256_sub_epi32(others, FA_BITS_OF(other));                           \
     } while (0)
 #define FA_ADD_OTHERS(sum, v, d, limit, bits)                                           \
     do {                                                                                \

@@ -42,3 +42,19 @@ FA_INLINE void F(log_lanes)(REAL *y, const REAL *x, size_t count)
     LANE(count) y[j] = F(log)(x[j]);
 #endif
 }
+
+/* log(1 + rest) of some rows' sums: the same bits however many there are. */
+FA_INLINE void F(logs_of_sums)(double *y, const double *rest, size_t rows)
+{
+#if TABLE
+    for (; rows >= LANES; rows -= LANES, y += LANES, rest += LANES) log1p_of_sums(y, rest);
+    if (rows) {
+        double all[LANES], logs[LANES];
+        LANE(LANES) all[j] = j < rows ? rest[j] : 0.0;
+        log1p_of_sums(logs, all);
+        LANE(rows) y[j] = logs[j];
+    }
+#else
+    LANE(rows) y[j] = log1p_f64(rest[j]);
+#endif
+}

@@ -13,12 +13,14 @@ enum F(result) { F(SOFTMAX), F(LOG_SOFTMAX), F(LOGSUMEXP) };
  * as a maximum: all is -inf, or there is a nan. */
 FA_INLINE void F(finish)(const REAL *m, const double *total, const double *maxima, double *by, size_t rows, const int result)
 {
+    if (result != F(SOFTMAX))
+        F(logs_of_sums)(by, total, rows);
     LANE(rows) {
         const double nan = (double)REAL_NAN, nothing = total[j] == 0.0 ? -(double)REAL_INF : total[j];
         if (result == F(SOFTMAX))
             by[j] = m[j] == REAL_INF ? nan : 1.0 / total[j];
         else {
-            const double log_s = log1p_f64(total[j]);
+            const double log_s = by[j];
             if (result == F(LOGSUMEXP))
                 by[j] = maxima[j] == 0.0 ? nothing : (double)m[j] + log_s;
             else

@@ -51,9 +51,9 @@ FA_INLINE void F(sample_losses)(const fa_xent_job *job, F(samples) *s, const int
     double L[LANES], e[LANES], others[LANES], nll[LANES];
     const F(temperature) one = {C(1.0), C(0.0)};
     REAL d[LANES], p[LANES];
+    F(logs_of_sums)(L, s->rest, LANES);
     LANE(LANES) {
-        const double log_s = log1p_f64(s->rest[j]);
-        L[j] = s->maxima[j] == 0.0 ? (double)REAL_NAN : log_s;
+        L[j] = s->maxima[j] == 0.0 ? (double)REAL_NAN : L[j];
         nll[j] = L[j] - s->d[j];
     }
     if (with_grad || focal) {
