@@ -13,7 +13,7 @@ static void F(row_facts)(const REAL *x, size_t n, REAL *sum, UINT *bad)
     UINT out = 0;
     _Pragma("omp simd reduction(|:out)") for (size_t j = 0; j < n; j++) out |= F(bits)(x[j]) | (one - F(bits)(x[j]));
     *bad |= out;
-    *sum = (REAL)F(row_dot)(x, NULL, n, NULL);
+    *sum = (REAL)F(row_dot)(x, x, n, 0);
 }
 
 ROWS(log_loss)

@@ -247,8 +247,8 @@ SOFTMAX_KERNEL(logsumexp, LOGSUMEXP)
 
 /* ---- gradients: x is y, the output that the forward pass saved ---- */
 
-/* sum of a*b over a row (b NULL: of a), in the lanes of all sums */
-FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n, const REAL *result)
+/* sum of a*b over a row, or of a if not `product`, in the lanes of all sums */
+FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n, const int product)
 {
     F(lane_sums) sums;
     REAL abuf[SPAN], bbuf[SPAN];
@@ -258,15 +258,17 @@ FA_INLINE double F(row_dot)(const REAL *a, const REAL *b, size_t n, const REAL *
         REAL acc[SPAN];
         LANE(SPAN) acc[j] = C(0.0);
         size_t i = block;
-        for (; i + SPAN <= end; i += SPAN) {
-            if (result)
-                for (size_t j = 0; j < SPAN; j += LANES) __builtin_prefetch(result + i + j, 1, 2);
-            LANE(SPAN) acc[j] = b ? FMA(a[i + j], b[i + j], acc[j]) : acc[j] + a[i + j];
-        }
+        for (; i + SPAN <= end; i += SPAN)
+            LANE(SPAN) acc[j] = product ? FMA(a[i + j], b[i + j], acc[j]) : acc[j] + a[i + j];
         if (i < end) {
             F(padded)(abuf, a + i, NULL, end - i, C(0.0));
-            if (b) F(padded)(bbuf, b + i, NULL, end - i, C(0.0));
-            LANE(SPAN) acc[j] = b ? FMA(abuf[j], bbuf[j], acc[j]) : acc[j] + abuf[j];
+            if (product) F(padded)(bbuf, b + i, NULL, end - i, C(0.0));
+            LANE(SPAN) acc[j] = product ? FMA(abuf[j], bbuf[j], acc[j]) : acc[j] + abuf[j];
+        }
+        if (n <= BLOCK) {                       /* nothing to add it to, as in chunk_sum */
+            double only[LANES];
+            LANE(LANES) only[j] = (double)(acc[j] + acc[j + LANES]);
+            return F(lanes_tree)(only);
         }
         F(lanes_add_block)(&sums, acc);
     }
@@ -302,34 +304,46 @@ FA_INLINE void F(spread_gradient)(const REAL *dy, const REAL *y, REAL *dx, size_
     F(over_row)(dx, n, t);
 }
 
-/* Fewer rows at a time than forward, because three tensors share L1: 3072x512 takes 146 us instead of 178. Streamed rows are
- * computed into lines of the cache that go out whole (log_softmax_grad of 12288x512 1498 -> 1215 us). */
+/* By spans: of LANE(n) gcc made a longer way into and out of its loop (4096x128 42.5 -> 40 us). Stores that begin where lines do, by a part
+ * in front, gained nothing in 6144x512 and lost 6 % in 4096x128, 18 % in log_softmax_grad of 20000x100. */
+FA_INLINE void F(gradient_row)(const REAL *dy, const REAL *y, REAL *dx, size_t n, REAL sum, const int result)
+{
+    REAL dybuf[SPAN], ybuf[SPAN], dxbuf[SPAN];
+    size_t i = 0;
+    for (; i + SPAN <= n; i += SPAN)
+        LANE(SPAN) dx[i + j] = F(gradient_of)(dy[i + j], y[i + j], sum, result);
+    if (i < n) {
+        F(padded)(dybuf, dy + i, NULL, n - i, C(0.0));
+        F(padded)(ybuf, y + i, NULL, n - i, C(0.0));
+        LANE(SPAN) dxbuf[j] = F(gradient_of)(dybuf[j], ybuf[j], sum, result);
+        F(unpadded)(dx + i, dxbuf, n - i);
+    }
+}
+
+/* Row by row, each written where its sum has just read: the caches' own prefetching follows that best. 2 threads, 2 rows at a time and the
+ * result's lines fetched beside the sums took 1.2 to 1.5 times as long in 6144x512, 4 rows in 4096x128 1.25 times; with the next rows
+ * fetched too, 1.2 to 1.6 times. Streamed rows are computed into lines of the cache that go out whole (log_softmax_grad of 12288x512
+ * 1498 -> 1215 us). */
 FA_INLINE void F(gradient_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int result)
 {
-    const size_t n = job->cols, unit = fa_rows_per_unit(n, sizeof(REAL)), group = (unit + 3) / 4;
+    const size_t n = job->cols, unit = fa_rows_per_unit(n, sizeof(REAL));
     const size_t last = (size_t)end * unit < job->outer ? (size_t)end * unit : job->outer;
     const F(temperature) t = F(temperature_of)(job->temperature);
-    for (size_t row = (size_t)begin * unit; row < last; row += group) {
-        const size_t rows = last - row < group ? last - row : group;
-        REAL sum[FA_UNIT_ROWS];
-        for (size_t r = 0; r < rows; r++)
-            sum[r] = (REAL)F(row_dot)(ROW(dy, row + r), result == F(SOFTMAX) ? ROW(x, row + r) : NULL, n,
-                                      job->stream ? ROW(dy, row + r) : ROW(y, row + r));
-        for (size_t r = 0; r < rows; r++) {
-            const REAL *y = ROW(x, row + r), *dy = ROW(dy, row + r), s = sum[r];
-            REAL *dx = ROW(y, row + r);
-            if (!job->stream) {
-                LANE(n) dx[j] = F(gradient_of)(dy[j], y[j], s, result);
-                F(over_row)(dx, n, t);
-                continue;
-            }
-            for (size_t i = 0, count = BLOCK - ((size_t)dx & 63) / sizeof(REAL); i < n; i += count, count = BLOCK) {
-                REAL lines[BLOCK] __attribute__((aligned(64)));
-                count = n - i < count ? n - i : count;
-                LANE(count) lines[j] = F(gradient_of)(dy[i + j], y[i + j], s, result);
-                F(over_row)(lines, count, t);
-                stream_any((char *)(dx + i), (const char *)lines, count * sizeof(REAL));
-            }
+    for (size_t row = (size_t)begin * unit; row < last; row++) {
+        const REAL *y = ROW(x, row), *dy = ROW(dy, row);
+        const REAL s = (REAL)F(row_dot)(dy, y, n, result == F(SOFTMAX));
+        REAL *dx = ROW(y, row);
+        if (!job->stream) {
+            F(gradient_row)(dy, y, dx, n, s, result);
+            F(over_row)(dx, n, t);
+            continue;
+        }
+        for (size_t i = 0, count = BLOCK - ((size_t)dx & 63) / sizeof(REAL); i < n; i += count, count = BLOCK) {
+            REAL lines[BLOCK] __attribute__((aligned(64)));
+            count = n - i < count ? n - i : count;
+            LANE(count) lines[j] = F(gradient_of)(dy[i + j], y[i + j], s, result);
+            F(over_row)(lines, count, t);
+            stream_any((char *)(dx + i), (const char *)lines, count * sizeof(REAL));
         }
     }
     if (job->stream)
