@@ -216,8 +216,8 @@ ROWS: dict[str, Row] = {
     ),
     "gelu_tanh_grad": Row(
         ONE_PLUS(gelu_tanh_slope),
-        Bounds(3.27, 3.5, 3.71, 4.2),
-        crossing=Crossing(-1.1919, -0.4521, 0.226, 2.45),
+        Bounds(2.91, 2.83, 3.61, 3.65),
+        crossing=Crossing(-1.1919, -0.4521, 0.226, 2.1),
         signed_zero=False,
     ),
     "tanh_shrink": Row(limit(INF, -INF)(lambda x: x - mp.tanh(x)), Bounds(2.93, 2.8, 2.93, 2.8)),

@@ -31,13 +31,14 @@ static inline REAL F(gelu_d)(REAL x)
     return FMA(v, (x < C(0.0) ? C(0.5) : C(-0.5)) * GAUSS_DOWN, x < C(0.0) ? C(0.0) : C(1.0));
 }
 
-/* t = 2 sqrt(2/pi) (a + 0.044715 a^3) = (n + f) ln 2, 0 <= a <= 10.92 | 21.6, |f| <= 1/2, given s + s_low = a^2: returns z, which
- * carries n - TAIL for exp2_of, and f. t rounded would cost 64 ULP in the tail, so the slope m of t/ln 2 = a m is carried in two
- * parts; its constant is short, so that it less m is exact. By powers of two there is no ln 2 to take away. */
-static inline REAL F(gelu_tanh_split)(REAL a, REAL s, REAL s_low, REAL *f)
+/* t = 2 sqrt(2/pi) (a + 0.044715 a^3) = (n + f) ln 2, |a| <= 10.92 | 21.6, |f| <= 1/2, given s + s_low = a^2: returns z, which
+ * carries n + shift for exp2_of, and f. t rounded would cost 64 ULP in the tail, so the slope m of t/ln 2 = a m is carried in two
+ * parts; its constant is short, so that it less m is exact. By powers of two there is no ln 2 to take away.
+ * tuned (float64): e^t for a < 0 is larger by up to 2^-53, which is what the derivative's constant c3 lacks there. */
+static inline REAL F(gelu_tanh_split)(REAL a, REAL s, REAL s_low, REAL shift, int tuned, REAL *f)
 {
-    const REAL k1 = K(0x1.26aecp1f, 0x1.26aec21bce76p1), k1_low = K(0x1.0de73ap-22f, -0x1.ad12d7a64bcebp-49);
-    const REAL k2 = K(0x1.a5a7dp-4f, 0x1.a5a7cf7572a98p-4), k2_low = K(-0x1.151aaep-29f, -0x1.b91c940e4cfcfp-58), magic = MAGIC + BIAS - TAIL;
+    const REAL k1 = K(0x1.26aecp1f, 0x1.26aec21bce76p1), k1_low = K(0x1.0de73ap-22f, tuned ? -0x1.adfbd7a64bcebp-49 : -0x1.ad12d7a64bcebp-49);
+    const REAL k2 = K(0x1.a5a7dp-4f, 0x1.a5a7cf7572a98p-4), k2_low = K(-0x1.151aaep-29f, -0x1.b91c940e4cfcfp-58), magic = MAGIC + BIAS + shift;
 #if FA_HAS_FMA
     const REAL m = FMA(k2, s, k1), m_low = FMA(k2, s, k1 - m) + FMA(k2, s_low, FMA(k2_low, s, k1_low)), z = FMA(a, m, magic);
     *f = FMA(a, m_low, FMA(a, m, magic - z));
@@ -66,43 +67,42 @@ static inline REAL F(gelu_tanh)(REAL x)
 {
     REAL s_low, f;
     const REAL a = F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low);
-    const REAL z = F(gelu_tanh_split)(a, s, s_low, &f), c = F(f_coth_f)(f * f), e = F(exp2_of)(z);
+    const REAL z = F(gelu_tanh_split)(a, s, s_low, -TAIL, 0, &f), c = F(f_coth_f)(f * f), e = F(exp2_of)(z);
     /* c + f and c - f are not formed where they weigh: 0.8 ULP. */
     const REAL under = FMA(e, c, FMA(e, f, (c - f) * TAIL_SCALE));
     return FMA(FMA(a, c, -(a * f)) / under, -TAIL_SCALE, F(at_least)(x, LIMIT(zero)));
 }
 
-/* 2^f - 1 for |f| <= 1/2, to 2^-28.3 | 2^-59.7 of 2^f: one product less than expm1_of(f ln 2). */
+/* 2^f - 1 for |f| <= 1/2, to 2^-28.3 | 2^-59.7 of 2^f: one product less than expm1_of(f ln 2). The product with f comes last: 0.4 ULP
+ * of the derivative below less than f ln2 + f^2 (..). In float32 by Horner: 0-6 % faster than in pairs; in float64 not. */
 static inline REAL F(exp2m1_of)(REAL f)
 {
-    const REAL f2 = f * f;
 #if FA_BITS == 32
-    const REAL a = FMA(0x1.c6af7cp-5f, f, 0x1.ebfbdcp-3f), b = FMA(0x1.5f082cp-10f, f, 0x1.3b2dep-7f);
-    return FMA(FMA(FMA(0x1.416b44p-13f, f2, b), f2, a), f2, f * 0x1.62e43p-1f);
+    const REAL a = FMA(FMA(FMA(0x1.416b44p-13f, f, 0x1.5f082cp-10f), f, 0x1.3b2dep-7f), f, 0x1.c6af7cp-5f);
+    return FMA(FMA(a, f, 0x1.ebfbdcp-3f), f, 0x1.62e43p-1f) * f;
 #else
-    const REAL a = FMA(0x1.c6b08d704a1d5p-5, f, 0x1.ebfbdff82c58ep-3), b = FMA(0x1.5d87fe7873f9dp-10, f, 0x1.3b2ab6fba519dp-7);
+    const REAL f2 = f * f, a = FMA(0x1.c6b08d704a1d5p-5, f, 0x1.ebfbdff82c58ep-3), b = FMA(0x1.5d87fe7873f9dp-10, f, 0x1.3b2ab6fba519dp-7);
     const REAL c = FMA(0x1.ffcbfd4b40b4cp-17, f, 0x1.430912f757563p-13), d = FMA(0x1.b5232d36bc19cp-24, f, 0x1.62c02723c8473p-20);
     const REAL e = FMA(0x1.ec79b69415504p-32, f, 0x1.e4bbadbc32481p-28);
-    return FMA(FMA(FMA(FMA(FMA(FMA(0x1.e0b51a1a46913p-36, f2, e), f2, d), f2, c), f2, b), f2, a), f2, f * 0x1.62e42fefa39efp-1);
+    return FMA(FMA(FMA(FMA(FMA(FMA(0x1.e0b51a1a46913p-36, f2, e), f2, d), f2, c), f2, b), f2, a), f, 0x1.62e42fefa39efp-1) * f;
 #endif
 }
 
-/* s(1 - a t' + a t' s), s = sigmoid(-t). Max error 3.3 | 3.4 ULP, near the zero at -0.7525 2.4 | 2.0 ULP of the larger term:
- * there a t' is carried in two parts, c1 too, its rounding alone would be 1 ULP. Products with q, the rounding of which is
- * given back, instead of the second quotient: 2.8 | 2.9 and 2.0 ULP, but 7 % slower with AVX-512. e^t - 1 by (c + f)/(c - f) is
- * 10 % faster, but had 4.3 ULP. */
+/* w g for x < 0, w = e^-t = s(1 + p), g = (1 + w - |x| t')/(1 + w)^2 = d + q, d = 1 - |x| t', q = (w - d v)/(1 + v), v = w^2 + 2w: a
+ * line less a quotient that vanishes far out; what d lost by rounding q gives back where it matters. t' is carried in two parts, c1
+ * too, whose high part is short so that it less the slope is exact. Max error 2.9 | 3.0 ULP (3.6 without FMA), near the zero at
+ * -0.7525 1.6 of the larger term. q as (w(1 - d(2 + w)) + ..)/(1 + w(2 + w)): 3.1, at the same speed; from 15/16 or 7/8 instead of 1:
+ * 2.9 to 3.1, and 2.2 at the zero; the low part of x^2 in the slope: 2.5 | 2.7, 3 % slower; by two quotients: 3.3 | 3.4. */
 static inline REAL F(gelu_tanh_d)(REAL x)
 {
-    const REAL c1 = K(0x1.988454p0f, 0x1.9884533d43651p0), c1_low = K(-0x1.857936p-25f, -0x1.cbc0d30ebfd15p-54);
-    const REAL c3 = K(0x1.b6676cp-3f, 0x1.b6676bf7450fp-3), down = TAIL_SCALE;
-    REAL s_low, at_low, f;
-    const REAL a = F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low);
-    const REAL slope = FMA(s, c3, c1), slope_low = FMA(s_low, c3, FMA(s, c3, (c1 - slope) + c1_low)), at = F(two_product)(a, slope, &at_low);
-    const REAL z = F(gelu_tanh_split)(a, s, s_low, &f), e = F(exp2_of)(z), sum = e + down, rest = down - (sum - e);
-    /* Two quotients: multiplying by the first would round once more, 0.5 ULP in the tail. */
-    const REAL under = FMA(F(exp2m1_of)(f), e, rest) + sum, sigmoid = down / under;
-    const REAL h = ((C(1.0) - at) + FMA(at, sigmoid, -FMA(a, slope_low, at_low))) / under;
-    return FMA(h, x > C(0.0) ? -down : down, x > C(0.0) ? C(1.0) : C(0.0));
+    const REAL c1 = K(0x1.98846p0f, 0x1.9884533d4364p0), c1_low = K(-0x1.985794p-21f, 0x1.08d0fcb3c500cp-48);
+    const REAL c3 = K(0x1.b6676cp-3f, 0x1.b6676bf7450fp-3), c = TAIL_SCALE;
+    REAL s_low, f;
+    const REAL a = -F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low);
+    const REAL slope = FMA(s, c3, c1), slope_low = FMA(s, c3, c1 - slope) + c1_low;
+    const REAL z = F(gelu_tanh_split)(a, s, s_low, TAIL, 1, &f), S = F(exp2_of)(z), p = F(exp2m1_of)(f), w = FMA(p, S * c, S * c);
+    const REAL d = FMA(a, slope, C(1.0)), v = FMA(w, w, w + w), q = FMA(-d, v, FMA(a, slope_low, w)) / (C(1.0) + v);
+    return FMA((FMA(p, d + q, q) + d) * S, x > C(0.0) ? -c : c, x > C(0.0) ? C(1.0) : C(0.0));
 }
 
 /* s/(1 - tanh(x)/x) in s = x^2, |x| <= 1: tanh x = x - x s/D. Error of x - tanh x 2^-25 | 2^-57. The last two steps singly: in
