@@ -186,8 +186,8 @@ ROWS: dict[str, Row] = {
     "softplus_grad": Row(lambda x, b: sigmoid(b * x), Bounds(1.72, 1.8, 1.75, 1.8), (1.0,)),
     "softsign": Row(ODD_UNIT(lambda x: x / (1 + abs(x))), Bounds(1.52, 1.55, 1.5, 1.55)),
     "softsign_grad": Row(lambda x: 1 / (1 + abs(x)) ** 2, Bounds(2.32, 2.4, 2.32, 2.4)),
-    "squareplus": Row(limit(INF, 0)(lambda x, b: (x + mp.sqrt(x * x + b)) / 2), Bounds(2.75, 2.8, 2.75, 3.05), (4.0,)),
-    "squareplus_grad": Row(ONE_PLUS(squareplus_slope), Bounds(2.58, 2.75, 3.37, 4.1), (4.0,)),
+    "squareplus": Row(limit(INF, 0)(lambda x, b: (x + mp.sqrt(x * x + b)) / 2), Bounds(2.75, 2.8, 2.75, 2.8), (4.0,)),
+    "squareplus_grad": Row(ONE_PLUS(squareplus_slope), Bounds(2.58, 2.7, 3.37, 3.6), (4.0,)),
     "silu": Row(limit(INF, 0)(lambda x: x * sigmoid(x)), Bounds(1.8, 1.95, 1.73, 1.9), signed_zero=False),
     "silu_grad": Row(
         ONE_PLUS(lambda x: sigmoid(x) * (1 + x * sigmoid(-x))),
@@ -205,8 +205,8 @@ ROWS: dict[str, Row] = {
     "gelu": Row(limit(INF, 0)(lambda x: x * Phi(x)), Bounds(2.47, 2.75, 2.73, 3.3), signed_zero=False),
     "gelu_grad": Row(
         ONE_PLUS(lambda x: Phi(x) + x * phi(x)),
-        Bounds(2.94, 2.85, 4.16, 4.45),
-        crossing=Crossing(-1.1906, -0.452, 0.2261, 2.2),
+        Bounds(2.94, 2.85, 2.94, 3.1),
+        crossing=Crossing(-1.1906, -0.452, 0.2261, 2.0),
         signed_zero=False,
     ),
     "gelu_tanh": Row(

@@ -157,7 +157,7 @@ static inline REAL F(squareplus)(REAL x, REAL b)
     const REAL under = b + F(only_if)(b == C(0.0), K(0x1p-126f, 0x1p-1022));
     const REAL scale = F(abs)(x) > LIMIT(square_hi) ? K(0x1p-70f, 0x1p-520) : C(1.0), a = F(abs)(x) * scale;
     const REAL root = F(sqrt)(FMA(a, a, under * (scale * scale)));
-    return F(at_least)(x, LIMIT(zero)) + F(over_beside_root)(C(0.5) * b * scale, a + root);
+    return F(at_least)(x, LIMIT(zero)) + C(0.5) * b * scale / (a + root);
 }
 /* (1 + x/sqrt(x^2 + b))/2: h = (b/2)/(v + |x| sqrt v), v = x^2 + b, for x < 0, 1 - h for x > 0. The denominator as
  * root*(root + |x|): 5 ULP. */
@@ -166,7 +166,7 @@ static inline REAL F(squareplus_d)(REAL x, REAL b)
     const REAL under = b + F(only_if)(b == C(0.0), K(0x1p-126f, 0x1p-1022));
     const REAL scale = F(abs)(x) > LIMIT(square_hi) ? K(0x1p-70f, 0x1p-520) : C(1.0), scale2 = scale * scale;
     const REAL a = F(abs)(x) * scale, v = FMA(a, a, under * scale2);
-    const REAL h = F(over_beside_root)(C(0.5) * b, FMA(a, F(sqrt)(v), v)) * scale2;
+    const REAL h = C(0.5) * b / FMA(a, F(sqrt)(v), v) * scale2;
     return x >= C(0.0) ? C(1.0) - h : h;
 }
 

@@ -5,6 +5,9 @@
  * gelu(-a) = -e^(-a^2/2) a G(a) and gelu'(-a) = e^(-a^2/2) (G(a) - a/sqrt(2 pi)); for x > 0 subtract from max(x, 0) and 1.
  */
 
+/* The first 12 | 26 bits of a. */
+static inline REAL F(high_half)(REAL a) { return F(from_bits)(F(bits)(a) & ~(((UINT)1 << (MANT / 2 + 1)) - 1)); }
+
 /* a*b = product + *low; exactly, but for what falls out of the exponents (float64 without FMA: to 2^-106). */
 static inline REAL F(two_product)(REAL a, REAL b, REAL *low)
 {
@@ -12,8 +15,7 @@ static inline REAL F(two_product)(REAL a, REAL b, REAL *low)
 #if FA_HAS_FMA
     *low = FMA(a, b, -product);
 #else
-    const UINT high = ~(((UINT)1 << (MANT / 2 + 1)) - 1);
-    const REAL ah = F(from_bits)(F(bits)(a) & high), al = a - ah, bh = F(from_bits)(F(bits)(b) & high), bl = b - bh;
+    const REAL ah = F(high_half)(a), al = a - ah, bh = F(high_half)(b), bl = b - bh;
     *low = ((ah * bh - product) + ah * bl + al * bh) + al * bl;
 #endif
     return product;
@@ -100,5 +102,11 @@ static inline REAL F(gelu_d_by_gauss)(REAL a, REAL s)
     const REAL q3 = FMA(a, 0x1.be6928a801563p11, 0x1.548deececdea6p14), q4 = FMA(a, 0x1.ceb674dacf8a1p4, 0x1.94e6b786932e8p8);
     const REAL q = FMA(FMA(FMA(FMA(s + q4, s, q3), s, q2), s, q1), s, q0);
 #endif
+#if FA_HAS_FMA
     return FMA(-a, K(0x1.988454p-2f, 0x1.9884533d43651p-2), C(0.296875)) + p / q;
+#else
+    /* The line's product in two parts: rounded, it alone costs 1 ULP. */
+    const REAL ah = F(high_half)(a), high = ah * K(0x1.988p-2f, 0x1.988453p-2), low = FMA(a - ah, K(0x1.988454p-2f, 0x1.9884533d43651p-2), ah * K(0x1.15p-16f, 0x1.ea1b288p-29));
+    return (C(0.296875) - high) + (p / q - low);
+#endif
 }

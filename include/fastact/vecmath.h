@@ -298,17 +298,3 @@ static inline REAL F(u_coth_u)(REAL v2, const int k)
     return FMA(FMA(FMA(0x1.6348bae5a3ff5p-16 * down9, v2, -0x1.bbd3aa1c1e1c4p-13 * down7), v4, b), v4, a);
 #endif
 }
-
-/* over/under beside a square root. In float64 from multiplications alone, because the root keeps the divider busy: max error
- * 0.51 ULP with FMA for under and |over/under| in 2^-1000..2^1000; the first guess by the bits is 5.1 % off; beyond, 0.
- * In float32 that, or the root so, or both, took as long as the divider takes for the two. */
-static inline REAL F(over_beside_root)(REAL over, REAL under)
-{
-#if FA_BITS == 32
-    return over / under;
-#else
-    const REAL guess = F(from_bits)(0x7fde6238da3c2118u - F(bits)(under)), e = FMA(-under, guess, 1.0), e2 = e * e;
-    const REAL r1 = FMA(guess, FMA(e2, e, e2 + e), guess), r = FMA(r1, FMA(-under, r1, 1.0), r1), q = over * r;
-    return F(only_if)(!(under > 0x1p1020), FMA(FMA(-q, under, over), r, q));
-#endif
-}
