@@ -120,6 +120,12 @@ static inline REAL F(softplus)(REAL x, REAL beta)
     const REAL U = F(exp_shifted)(-F(at_most)(a, far), -low, shift);
     return FMA(F(log1p_unit)(U, U * down), down / beta, t > C(0.0) ? x : C(0.0));
 }
+
+#if TABLE
+#include "fastact/softplus_table.h"
+static inline void F(log_sigmoid_group)(const REAL *x, REAL *y) { softplus_by_table(y, x, 1, LANES); }
+static inline void F(softplus_group)(const REAL *x, REAL *y) { softplus_by_table(y, x, 0, LANES); }
+#endif
 static inline REAL F(softplus_d)(REAL x, REAL beta) { const REAL t = beta * x; return F(sigmoid_of)(t, F(product_low)(beta, x, t)); }
 
 /* x/(1 + |x|), from |x| = 1 as 1 - 1/(1 + |x|): without inf/inf, and never above its limit and back. */

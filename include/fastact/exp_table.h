@@ -18,7 +18,7 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
     0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d,
 };
 
-#define FA_POWERS(bits) FA_BITS_OF(FA_ENTRIES_16((const float *)fa_exp2_table, bits))
+#define FA_POWERS(table, bits) FA_BITS_OF(FA_ENTRIES_16((const float *)(table), bits))
 #if defined(__AVX512F__)
 /* v, 0 where d is under the limit; a nan stays */
 #define FA_UNLESS_UNDER(d, limit, v) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(d, limit, _CMP_NLT_UQ), v)
@@ -64,15 +64,20 @@ static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
     } while (0)
 #endif
 
+/* p_j 2^(k/16) (1 + r + square r^2 + cubic r^3) of the k that z carries in its low bits, p_j 2^(j/16) in a table as fa_exp2_table, j = k mod 16 */
+FA_INLINE FA_VECTOR exp_of_remainder(FA_VECTOR z, FA_VECTOR r, const uint32_t *table, float square, float cubic)
+{
+    const FA_VECTOR power = FA_ADDED(FA_SHIFTED(FA_BITS_OF(z), 19), FA_POWERS(table, FA_BITS_OF(z)));
+    const FA_VECTOR q = FA_PS(fmadd)(FA_PS(set1)(cubic), r, FA_PS(set1)(square));
+    return FA_PS(fmadd)(FA_PS(fmadd)(q, r, FA_PS(set1)(1.0f)), FA_PS(mul)(r, power), power);
+}
+
 /* e^(x + low) for x <= 0 that is not under the limit: see exp_row. low is added if `with_low`. */
 FA_INLINE FA_VECTOR exp_of_vector(FA_VECTOR x, FA_VECTOR low, const int with_low)
 {
     const FA_VECTOR shift = FA_PS(set1)(0x1.8p23f), per_step = FA_PS(set1)(0x1.715476p4f), step = FA_PS(set1)(0x1.62e43p-5f);
-    const FA_VECTOR cubic = FA_PS(set1)(0x1.55559ap-3f), square = FA_PS(set1)(0x1.00022p-1f), one = FA_PS(set1)(1.0f);
     const FA_VECTOR z = FA_PS(fmadd)(x, per_step, shift), near = FA_PS(fnmadd)(FA_PS(sub)(z, shift), step, x);
-    const FA_VECTOR r = with_low ? FA_PS(add)(near, low) : near;
-    const FA_VECTOR power = FA_ADDED(FA_SHIFTED(FA_BITS_OF(z), 19), FA_POWERS(FA_BITS_OF(z)));
-    return FA_PS(fmadd)(FA_PS(fmadd)(FA_PS(fmadd)(cubic, r, square), r, one), FA_PS(mul)(r, power), power);
+    return exp_of_remainder(z, with_low ? FA_PS(add)(near, low) : near, fa_exp2_table, 0x1.00022p-1f, 0x1.55559ap-3f);
 }
 
 /* e^(d + low) for `count` d <= 0, a multiple of 16 known when compiling; 0 under the limit. low may be NULL. */
