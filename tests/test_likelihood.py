@@ -92,6 +92,32 @@ def test_accuracy(classes: int, dtype: np.dtype, isa: str) -> None:
     np.testing.assert_allclose(probs_with_grad(p, t, reduction="none")[1], expected, rtol=2 * eps)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 7, 16, 17, 63, 64, 65, 130, 5000])
+@pytest.mark.parametrize("ignore", [-100, 3, None])
+def test_many_labels_at_once(n: int, ignore: int | None, dtype: Any) -> None:
+    """Without weights nll_loss reads many labels together; beside its gradient sample by sample. The same bits."""
+    x = np.log(sample(n, 50, dtype, seed=n)[0])
+    t = np.random.default_rng(n).integers(0, 50, n).astype([np.int64, np.uint8, np.int32][n % 3])
+    ignored = np.zeros(n, bool) if ignore is None else t == ignore
+    if ignore == -100 and t.dtype != np.uint8:
+        ignored = np.arange(n) % 5 == 2
+        t[ignored] = -100
+    each = fastact.nll_loss(x, t, ignore_index=ignore, reduction="none")
+    expected = np.where(ignored, 0, -x[np.arange(n), np.where(ignored, 0, t)])
+    np.testing.assert_array_equal(each, expected)
+    for reduction in ("sum", "mean"):
+        loss = fastact.nll_loss(x, t, ignore_index=ignore, reduction=reduction)
+        beside = fastact.nll_loss_with_grad(x, t, ignore_index=ignore, reduction=reduction)[0]
+        assert loss == beside or (np.isnan(loss) and ignored.all())
+    if not ignored.all():
+        np.testing.assert_allclose(loss, expected.sum(dtype=float) / (~ignored).sum(), rtol=2e-7)
+        bad = t.copy()
+        bad[n // 2] = 50
+        with pytest.raises(IndexError, match=rf"target\[{n // 2}\] is 50"):
+            fastact.nll_loss(x, bad, ignore_index=ignore)
+
+
 def test_the_loss_to_the_last_digit() -> None:
     p = [0.1, 0.2, 0.30000001]
     with mpmath.workdps(40):

@@ -221,6 +221,8 @@ ROWS(check_labels)
 {
     const fa_xent_job *job = job_, of = *job;
     const size_t samples = job->outer * job->inner;
+    /* Whether every class counts, and as one. */
+    const int alike = !job->weight && !job->sample_weight && of.cols && !(of.ignores && (uint64_t)of.ignore < of.cols);
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         double total = 0.0, low = 0.0;
         job->bad[unit] = -1;
@@ -233,6 +235,15 @@ ROWS(check_labels)
             else {
                 LANE(FA_LABEL_BLOCK) label[j] = 0;
                 fa_read_labels(job, i, 1, n, label);
+            }
+            if (alike) {                                /* by signs */
+                uint64_t outside = 0;
+                _Pragma("omp simd reduction(|:outside)") for (size_t j = 0; j < FA_LABEL_BLOCK; j++)
+                    outside |= (uint64_t)label[j] | ((uint64_t)of.cols - 1 - (uint64_t)label[j]);
+                if (!(outside >> 63)) {
+                    total += (double)n;
+                    continue;
+                }
             }
             _Pragma("omp simd reduction(+:count, right)") for (size_t j = 0; j < FA_LABEL_BLOCK; j++) {
                 const int64_t counts = fa_counts(label[j], of.cols, of.ignores, of.ignore), ignored = label[j] == of.ignore ? of.ignores : 0;

@@ -260,7 +260,7 @@ static inline int64_t fa_class_ns(const fa_xent_job *job, int kernel, size_t ite
 {
     const int64_t samples = (int64_t)(job->outer * job->inner), bytes = samples * (int64_t)(job->cols * itemsize);
     if (fa_reads_labels_only(job, kernel))
-        return 10 * samples + (job->grad ? bytes / 16 : 0);
+        return (kernel == FA_ROWS_nll_loss ? 3 : 10) * samples + (job->grad ? bytes / 16 : 0);
     return bytes / (kernel >= FA_ROWS_probs_cross_entropy ? 6 : 16);
 }
 
