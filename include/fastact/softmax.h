@@ -350,28 +350,39 @@ FA_INLINE void F(gradient_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
         stream_end();
 }
 
-/* Whether rows are worked on as they lie in memory. The products of softmax's gradient have to be stored for that, which pays from
- * LANES classes on (2 threads, 40000x16 144 -> 121 us, but 65536x10 192 -> 208). */
-static inline int F(lie_as_one)(const fa_rows_job *job, const int result)
+/* Whether rows are worked on as they lie in memory. */
+static inline int F(lie_as_one)(const fa_rows_job *job)
 {
     const ptrdiff_t n = (ptrdiff_t)job->cols;
-    const int close = job->inner == 1 && job->x_stride == n && job->dy_stride == n && job->y_stride == n;
-    return close && (result != F(SOFTMAX) || job->cols >= LANES);
+    return job->inner == 1 && job->x_stride == n && job->dy_stride == n && job->y_stride == n;
 }
 
 /* Short rows as they lie in memory: all that is transposed is what is summed, LANES rows of it; the sums are spread over the
- * places of their rows. Stored past the caches 524288x21 took 4.2 instead of 3.4 ms. */
+ * places of their rows, by a look-up where there is one (2 threads, 40000x21 177 -> 131 us, 40000x10 124 -> 73). Transposing reads lines
+ * out of order, which the caches' own prefetching does not follow: they are fetched from here. What leaves past the caches (524288x21
+ * 3.5 -> 2.9 ms with both, 3.2 with either) does so by whole lines: LANES rows are as many as a row has elements, and the part of a
+ * line that the last of them has waits for the next rows. */
 FA_INLINE void F(gradient_short)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int result)
 {
     const size_t n = job->cols, most = n * LANES, wide = (n + LANES - 1) / LANES * LANES;
-    const fa_columns b = {.count = LANES, .inner = 1, .width = LANES, .across = 1};
     const F(temperature) t = F(temperature_of)(job->temperature);
-    REAL summed[FA_SHORT * LANES] __attribute__((aligned(64))), panel[FA_SHORT * LANES] __attribute__((aligned(64)));
-    REAL sum[FA_SHORT * LANES + LANES] __attribute__((aligned(64))), few[3][FA_SHORT * LANES];
+    REAL panel[FA_SHORT * LANES] __attribute__((aligned(64))), sum[LANES] __attribute__((aligned(64))), few[3][FA_SHORT * LANES];
+    REAL leaving[FA_SHORT * LANES + LANES] __attribute__((aligned(64)));
+    const size_t behind = ((size_t)job->y & 63) / sizeof(REAL);
+    REAL *written = NULL;               /* the end of what has left or is held */
+    size_t held = 0;
+#if TABLE
+    INT row_of[FA_SHORT * LANES + LANES] __attribute__((aligned(64)));
+    for (size_t r = 0; r < LANES; r++)
+        for (size_t i = 0; i < wide; i += LANES)
+            LANE(LANES) row_of[r * n + i + j] = (INT)r;
+#else
+    REAL spread[FA_SHORT * LANES + LANES] __attribute__((aligned(64)));
+#endif
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const size_t row = (size_t)unit * LANES, rows = job->outer - row < LANES ? job->outer - row : LANES;
         const REAL *y = ROW(x, row), *dy = ROW(dy, row);
-        REAL *dx = ROW(y, row);
+        REAL *const to = ROW(y, row), *dx = job->stream ? leaving + behind : to;
         F(panel_sums) s;
         if (rows < LANES) {
             memset(few, 0, sizeof few);
@@ -379,20 +390,42 @@ FA_INLINE void F(gradient_short)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
             dy = memcpy(few[1], dy, rows * n * sizeof(REAL));
             dx = few[2];
         }
-        if (result == F(SOFTMAX))
-            for (size_t i = 0; i < most; i += LANES)
-                LANE(LANES) summed[i + j] = y[i + j] * dy[i + j];      /* rounded, as in panel_dot */
-        F(columns_in)(panel, result == F(SOFTMAX) ? summed : dy, (ptrdiff_t)n, NULL, 0, &b, 0, n);
+        F(transpose_products)(panel, dy, result == F(SOFTMAX) ? y : NULL, (ptrdiff_t)n, n);
         F(panel_start)(&s);
         F(panel_dot)(panel, NULL, n, LANES, &s);
         F(panel_end)(&s);
+        LANE(LANES) sum[j] = (REAL)s.sums.total[j];
+#if TABLE
+        for (size_t i = 0; i < most; i += LANES) {
+            REAL of_row[LANES];
+            for (size_t k = 0; k < LANES; k += FA_FLOATS)
+                FA_PS(storeu)(of_row + k, FA_ENTRIES_16(sum, FA_BITS_OF(FA_PS(load)((const float *)(row_of + i + k)))));
+            __builtin_prefetch((const char *)(dy + i) + FA_SHORT_AHEAD_BYTES, 0, 2);
+            __builtin_prefetch((const char *)(y + i) + FA_SHORT_AHEAD_BYTES, 0, 2);
+            LANE(LANES) dx[i + j] = F(gradient_of)(dy[i + j], y[i + j], of_row[j], result);
+        }
+        F(over_row)(dx, most, t);
+#else
         for (size_t r = 0; r < LANES; r++)
             for (size_t i = 0; i < wide; i += LANES)
-                LANE(LANES) sum[r * n + i + j] = (REAL)s.sums.total[r];
-        F(spread_gradient)(dy, y, dx, most, sum, most, t, result);
+                LANE(LANES) spread[r * n + i + j] = sum[r];
+        F(spread_gradient)(dy, y, dx, most, spread, most, t, result);
+#endif
         if (rows < LANES)
-            memcpy(ROW(y, row), dx, rows * n * sizeof(REAL));
+            memcpy(to, dx, rows * n * sizeof(REAL));
+        else if (job->stream) {
+            const size_t done = held < behind ? LANES : 0;      /* of the first unit: a line that it has only the end of */
+            memcpy(to, dx, done ? (LANES - behind) * sizeof(REAL) : 0);
+            stream_any((char *)(to - behind + done), (const char *)(leaving + done), (most - done) * sizeof(REAL));
+            LANE(LANES) leaving[j] = leaving[most + j];
+            held = behind;
+            written = to + most;
+        }
     }
+    if (held)
+        memcpy(written - held, leaving, held * sizeof(REAL));
+    if (job->stream)
+        stream_end();
 }
 
 /* dx is computed where it goes out: class by class, unless several rows are transposed at once. */
@@ -454,7 +487,7 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
         const fa_rows_job *job = job_;                                                  \
         if (!fa_by_columns(job->cols, job->inner))                                      \
             F(gradient_units)(job, begin, end, F(result));                              \
-        else if (F(lie_as_one)(job, F(result)))                                         \
+        else if (F(lie_as_one)(job))                                         \
             F(gradient_short)(job, begin, end, F(result));                              \
         else                                                                            \
             F(gradient_columns)(job, begin, end, F(result));                            \

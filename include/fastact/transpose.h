@@ -120,8 +120,8 @@ FA_INLINE void F(store_pieces)(REAL *x, ptrdiff_t step, F(pieces) v)
 }
 #endif
 
-/* LANES rows of n, `stride` apart, into the panel [n][LANES]. */
-FA_INLINE void F(transpose_in)(REAL *panel, const REAL *x, ptrdiff_t stride, size_t n)
+/* LANES rows of n, `stride` apart, into the panel [n][LANES]; by: NULL, or what lies like x and is multiplied by it. */
+FA_INLINE void F(transpose_products)(REAL *panel, const REAL *x, const REAL *by, ptrdiff_t stride, size_t n)
 {
 #ifdef FA_SHUFFLES
     if (n >= PIECE) {
@@ -129,8 +129,11 @@ FA_INLINE void F(transpose_in)(REAL *panel, const REAL *x, ptrdiff_t stride, siz
             for (size_t c = 0; c < n; c += PIECE) {
                 const size_t at = n - c < PIECE ? n - PIECE : c;
                 F(pieces) v[PIECE];
-                for (size_t i = 0; i < PIECE; i++)
-                    v[i] = F(load_pieces)(x + (ptrdiff_t)(r + i) * stride + at, (ptrdiff_t)PIECE * stride);
+                for (size_t i = 0; i < PIECE; i++) {
+                    const ptrdiff_t from = (ptrdiff_t)(r + i) * stride + (ptrdiff_t)at;
+                    v[i] = F(load_pieces)(x + from, (ptrdiff_t)PIECE * stride);
+                    if (by) v[i] *= F(load_pieces)(by + from, (ptrdiff_t)PIECE * stride);
+                }
                 F(transpose_lanes)(v);
                 for (size_t i = 0; i < PIECE; i++) memcpy(panel + (at + i) * LANES + r, &v[i], VECTOR_BYTES);
             }
@@ -138,8 +141,13 @@ FA_INLINE void F(transpose_in)(REAL *panel, const REAL *x, ptrdiff_t stride, siz
     }
 #endif
     for (size_t c = 0; c < n; c++)
-        for (size_t j = 0; j < LANES; j++) panel[c * LANES + j] = x[(ptrdiff_t)j * stride + c];
+        for (size_t j = 0; j < LANES; j++) {
+            const ptrdiff_t from = (ptrdiff_t)j * stride + (ptrdiff_t)c;
+            panel[c * LANES + j] = by ? x[from] * by[from] : x[from];
+        }
 }
+
+FA_INLINE void F(transpose_in)(REAL *panel, const REAL *x, ptrdiff_t stride, size_t n) { F(transpose_products)(panel, x, NULL, stride, n); }
 
 FA_INLINE void F(transpose_out)(const REAL *panel, REAL *y, ptrdiff_t stride, size_t n)
 {
