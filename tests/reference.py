@@ -211,13 +211,13 @@ ROWS: dict[str, Row] = {
     ),
     "gelu_tanh": Row(
         limit(INF, 0)(lambda x: x * sigmoid(gelu_tanh_argument(x))),
-        Bounds(2.85, 2.85, 3.26, 3.4),
+        Bounds(2.83, 2.95, 3.26, 3.4),
         signed_zero=False,
     ),
     "gelu_tanh_grad": Row(
         ONE_PLUS(gelu_tanh_slope),
-        Bounds(2.91, 2.83, 3.61, 3.65),
-        crossing=Crossing(-1.1919, -0.4521, 0.226, 2.1),
+        Bounds(2.55, 2.6, 3.55, 3.6),
+        crossing=Crossing(-1.1919, -0.4521, 0.226, 2.2),
         signed_zero=False,
     ),
     "tanh_shrink": Row(limit(INF, -INF)(lambda x: x - mp.tanh(x)), Bounds(2.93, 2.8, 2.93, 2.8)),

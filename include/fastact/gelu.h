@@ -33,18 +33,19 @@ static inline REAL F(gelu_d)(REAL x)
 
 /* t = 2 sqrt(2/pi) (a + 0.044715 a^3) = (n + f) ln 2, |a| <= 10.92 | 21.6, |f| <= 1/2, given s + s_low = a^2: returns z, which
  * carries n + shift for exp2_of, and f. t rounded would cost 64 ULP in the tail, so the slope m of t/ln 2 = a m is carried in two
- * parts; its constant is short, so that it less m is exact. By powers of two there is no ln 2 to take away.
- * tuned (float64): e^t for a < 0 is larger by up to 2^-53, which is what the derivative's constant c3 lacks there. */
-static inline REAL F(gelu_tanh_split)(REAL a, REAL s, REAL s_low, REAL shift, int tuned, REAL *f)
+ * parts; its constant k1 is short, so that it less m is exact. By powers of two there is no ln 2 to take away. *low is what k1 + k2 s
+ * lacks of the slope; k1 and k2 are such that 3 ln 2 times that is what c1 + c3 s in the derivative lacks. */
+static inline REAL F(gelu_tanh_split)(REAL a, REAL s, REAL s_low, REAL shift, REAL *f, REAL *low)
 {
-    const REAL k1 = K(0x1.26aecp1f, 0x1.26aec21bce76p1), k1_low = K(0x1.0de73ap-22f, tuned ? -0x1.adfbd7a64bcebp-49 : -0x1.ad12d7a64bcebp-49);
-    const REAL k2 = K(0x1.a5a7dp-4f, 0x1.a5a7cf7572a98p-4), k2_low = K(-0x1.151aaep-29f, -0x1.b91c940e4cfcfp-58), magic = MAGIC + BIAS + shift;
+    const REAL k1 = K(0x1.26a6ap1f, 0x1.26aec21bd56p1), k1_low = K(0x1.04437ap-12f, -0x1.ba9ad12d7a64cp-37);
+    const REAL k2 = K(0x1.a5a79p-4f, 0x1.a5a7cf7572a9bp-4), k2_low = K(0x1.fbab96p-23f, -0x1.b7239281c99fap-55), magic = MAGIC + BIAS + shift;
+    *low = FMA(k2, s_low, FMA(k2_low, s, k1_low));
 #if FA_HAS_FMA
-    const REAL m = FMA(k2, s, k1), m_low = FMA(k2, s, k1 - m) + FMA(k2, s_low, FMA(k2_low, s, k1_low)), z = FMA(a, m, magic);
+    const REAL m = FMA(k2, s, k1), m_low = FMA(k2, s, k1 - m) + *low, z = FMA(a, m, magic);
     *f = FMA(a, m_low, FMA(a, m, magic - z));
 #else
     REAL k2s_low, am_low;
-    const REAL k2s = F(two_product)(k2, s, &k2s_low), m = k2s + k1, m_low = (k2s + (k1 - m)) + (k2s_low + (k2 * s_low + (k2_low * s + k1_low)));
+    const REAL k2s = F(two_product)(k2, s, &k2s_low), m = k2s + k1, m_low = (k2s + (k1 - m)) + (k2s_low + *low);
     const REAL am = F(two_product)(a, m, &am_low), z = am + magic;
     *f = (am + (magic - z)) + (am_low + a * m_low);
 #endif
@@ -62,12 +63,12 @@ static inline REAL F(f_coth_f)(REAL f2)
 #endif
 }
 
-/* max(x, 0) - a/(1 + e^t), t as above: the tanh form is x sigmoid(t). Max error 2.7 ULP. Valid everywhere; -0 below -10.78 | -21.55. */
+/* max(x, 0) - a/(1 + e^t), t as above: the tanh form is x sigmoid(t). Max error 2.8 | 2.9 ULP. Valid everywhere; -0 below -10.78 | -21.55. */
 static inline REAL F(gelu_tanh)(REAL x)
 {
-    REAL s_low, f;
+    REAL s_low, f, low;
     const REAL a = F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low);
-    const REAL z = F(gelu_tanh_split)(a, s, s_low, -TAIL, 0, &f), c = F(f_coth_f)(f * f), e = F(exp2_of)(z);
+    const REAL z = F(gelu_tanh_split)(a, s, s_low, -TAIL, &f, &low), c = F(f_coth_f)(f * f), e = F(exp2_of)(z);
     /* c + f and c - f are not formed where they weigh: 0.8 ULP. */
     const REAL under = FMA(e, c, FMA(e, f, (c - f) * TAIL_SCALE));
     return FMA(FMA(a, c, -(a * f)) / under, -TAIL_SCALE, F(at_least)(x, LIMIT(zero)));
@@ -89,18 +90,17 @@ static inline REAL F(exp2m1_of)(REAL f)
 }
 
 /* w g for x < 0, w = e^-t = s(1 + p), g = (1 + w - |x| t')/(1 + w)^2 = d + q, d = 1 - |x| t', q = (w - d v)/(1 + v), v = w^2 + 2w: a
- * line less a quotient that vanishes far out; what d lost by rounding q gives back where it matters. t' is carried in two parts, c1
- * too, whose high part is short so that it less the slope is exact. Max error 2.9 | 3.0 ULP (3.6 without FMA), near the zero at
- * -0.7525 1.6 of the larger term. q as (w(1 - d(2 + w)) + ..)/(1 + w(2 + w)): 3.1, at the same speed; from 15/16 or 7/8 instead of 1:
- * 2.9 to 3.1, and 2.2 at the zero; the low part of x^2 in the slope: 2.5 | 2.7, 3 % slower; by two quotients: 3.3 | 3.4. */
+ * line less a quotient that vanishes far out; what d lost by rounding q gives back where it matters. t' = c1 + c3 s is carried in
+ * two parts; c1 is short, so that it less the slope is exact. Max error 2.6 ULP (3.6 without FMA), near the zero at -0.7525 1.6 of
+ * the larger term. q as (w(1 - d(2 + w)) + ..)/(1 + w(2 + w)): 3.1, at the same speed; from 15/16 or 7/8 instead of 1: 2.9 to 3.1,
+ * and 2.2 at the zero; without the low part of x^2 in the slope 2.9 | 3.1; by two quotients: 3.3 | 3.4. */
 static inline REAL F(gelu_tanh_d)(REAL x)
 {
-    const REAL c1 = K(0x1.98846p0f, 0x1.9884533d4364p0), c1_low = K(-0x1.985794p-21f, 0x1.08d0fcb3c500cp-48);
-    const REAL c3 = K(0x1.b6676cp-3f, 0x1.b6676bf7450fp-3), c = TAIL_SCALE;
-    REAL s_low, f;
-    const REAL a = -F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low);
-    const REAL slope = FMA(s, c3, c1), slope_low = FMA(s, c3, c1 - slope) + c1_low;
-    const REAL z = F(gelu_tanh_split)(a, s, s_low, TAIL, 1, &f), S = F(exp2_of)(z), p = F(exp2m1_of)(f), w = FMA(p, S * c, S * c);
+    const REAL c1 = K(0x1.98628p0f, 0x1.9884533d6028p0), c3 = K(0x1.b6672ap-3f, 0x1.b6676bf7450f4p-3), c = TAIL_SCALE;
+    REAL s_low, f, low;
+    const REAL a = -F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low), z = F(gelu_tanh_split)(a, s, s_low, TAIL, &f, &low);
+    const REAL slope = FMA(s, c3, c1), slope_low = FMA(K(0x1.0a2b24p1f, 0x1.0a2b23f3bab73p1), low, FMA(s, c3, c1 - slope));
+    const REAL S = F(exp2_of)(z), p = F(exp2m1_of)(f), w = FMA(p, S * c, S * c);
     const REAL d = FMA(a, slope, C(1.0)), v = FMA(w, w, w + w), q = FMA(-d, v, FMA(a, slope_low, w)) / (C(1.0) + v);
     return FMA((FMA(p, d + q, q) + d) * S, x > C(0.0) ? -c : c, x > C(0.0) ? C(1.0) : C(0.0));
 }
