@@ -261,7 +261,9 @@ typedef struct {
     double *partial;
 } F(lot);
 
-/* By lots of several groups, each phase over all of them, so that the latencies of one hide behind another. */
+/* By lots of several groups, each phase over all of them, so that the latencies of one hide behind another. Of a group of 16 rows of 10
+ * float32 with gradient (about 170 ns) exponentials and their sums take 18 %, losses from the sums 13, transposing in 12 and out 11, labels
+ * and weights 7. Fetching the gradient's lines for writing where the logits are read gained nothing. */
 FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int with_grad)
 {
     const size_t n = job->cols;
