@@ -82,6 +82,10 @@ static inline REAL F(log_sigmoid)(REAL x)
     return FMA(-F(log1p_unit)(U, U * c), c, F(at_most)(x, LIMIT(zero)));
 }
 static inline REAL F(log_sigmoid_d)(REAL x) { return F(sigmoid_ratio)(x); }
+#if FA_BITS == 64 && defined(__AVX512F__)
+#include "fastact/sigmoid_table.h"
+static inline void F(log_sigmoid_d_group)(const REAL *x, REAL *y) { sigmoid_of_minus_by_table(y, x); }
+#endif
 
 /* relu6(x + 3)/6: 1/6 as a factor is 0.04 ULP off. */
 #undef SIXTH

@@ -95,6 +95,7 @@
 #undef GROUPED_squareplus_d
 #undef GROUPED_gelu
 #undef GROUPED_log_sigmoid
+#undef GROUPED_log_sigmoid_d
 #undef GROUPED_softplus
 #if FA_BITS == 32 && FA_HAS_APPROX
 #define GROUPED_softsign , GROUPS
@@ -103,6 +104,9 @@
 #if TABLE
 #define GROUPED_log_sigmoid , AT_ONE
 #define GROUPED_softplus , AT_ONE
+#endif
+#if FA_BITS == 64 && defined(__AVX512F__)
+#define GROUPED_log_sigmoid_d , GROUPS
 #endif
 #if FA_HAS_APPROX
 #define GROUPED_squareplus , GROUPS
