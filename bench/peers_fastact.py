@@ -48,7 +48,9 @@ def _ready(case, data) -> dict[str, np.ndarray]:
     first = next(iter(data.values()))
     if case.function == "logsumexp":
         return {"y": np.empty(first.max(case.axis).shape, first.dtype)}
-    if "linear_weight" in data or "dalpha" in case.outputs or case.function in ("entropy", "kl_divergence"):
+    if "linear_weight" in data or case.function in ("entropy", "kl_divergence"):
         return {}
     shape = {"glu": case.shape, "glu_grad": data["x2"].shape if "x2" in data else ()}.get(case.function, first.shape)
-    return {name: np.empty(shape, case.dtype) for name in case.outputs if name not in ("loss", "value")}
+    shapes = {name: shape for name in case.outputs if name not in ("loss", "value")}
+    shapes |= {"dalpha": data["alpha"].shape} if "dalpha" in shapes else {}
+    return {name: np.empty(of, case.dtype) for name, of in shapes.items()}
