@@ -13,7 +13,7 @@ The gradient as a whole: its three products in one piece 495, all in one piece 5
 dlinear_weight are added), four products in blocks of 1024 x 2000 690. Rejected: blocks of classes for all samples, two
 thirds of them kept for the gradient in the workspace and in dlinear_weight's memory, not needed until then: 570 to 690.
 The 20 to 60 between runs are the machine's: one product alone took 168 to 321 within a process, and beside an idle
-process of another library, which holds other pages, 570 became 670 to 740 (the C passes alone 1.5 -> 2.3 each). Fresh pages of
+process of another library, which holds other pages, 570 became 670 to 740 (each C pass 1.5 -> 2.3). Fresh pages of
 dlinear_weight (66 MB, huge ones) cost 7 to 9 touched by one thread, 1 to 3 as the product touches them.
 """
 
