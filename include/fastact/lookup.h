@@ -36,7 +36,6 @@
 #define FA_HIGH_DOUBLES(v) _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1))
 #define FA_NARROWED(low, high) \
     _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1)
-#define FA_UNLESS_NAN(x, y) _mm512_mask_mov_pd(x, _mm512_cmp_pd_mask(x, x, _CMP_ORD_Q), y)
 #else
 #define FA_VECTOR __m256
 #define FA_PS(name) _mm256_##name##_ps
@@ -60,7 +59,6 @@
 #define FA_LOW_DOUBLES(v) _mm256_cvtps_pd(_mm256_castps256_ps128(v))
 #define FA_HIGH_DOUBLES(v) _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1))
 #define FA_NARROWED(low, high) _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low))
-#define FA_UNLESS_NAN(x, y) _mm256_blendv_pd(x, y, _mm256_cmp_pd(x, x, _CMP_ORD_Q))
 #endif
 enum { FA_FLOATS = sizeof(FA_VECTOR) / sizeof(float) };
 #else

@@ -487,7 +487,7 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
         const fa_rows_job *job = job_;                                                  \
         if (!fa_by_columns(job->cols, job->inner))                                      \
             F(gradient_units)(job, begin, end, F(result));                              \
-        else if (F(lie_as_one)(job))                                         \
+        else if (F(lie_as_one)(job))                                                    \
             F(gradient_short)(job, begin, end, F(result));                              \
         else                                                                            \
             F(gradient_columns)(job, begin, end, F(result));                            \
