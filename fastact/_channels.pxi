@@ -77,7 +77,7 @@ cdef object apply_channels(int id, int dtype, map_job *plain, cnp.ndarray x, obj
         return None
     plain.args = plain.inputs = info.tensors
     if out is None:
-        out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+        out = new_like(x)
         plain.arg[plain.args] = <char *>cnp.PyArray_DATA(<cnp.ndarray>out)
         plain.args += 1
     elif not fast_output(out, dtype, plain, x, nbytes) or not disjoint(

@@ -193,7 +193,7 @@ cdef class_gradient(fa_xent_job *job, int dtype, cnp.ndarray x, target, weight, 
     """Where the job's gradient goes: a new array for None, else `grad_` itself; None if a kernel cannot write there."""
     cdef cnp.ndarray grad
     if grad_ is None:
-        grad = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+        grad = new_like(x)
     elif fast_dtype(grad_) != dtype:
         return None
     else:
@@ -256,7 +256,7 @@ cdef class_losses(fa_xent_job *job, cnp.ndarray x, Py_ssize_t axis):
         if d != (axis if axis >= 0 else axis + cnp.PyArray_NDIM(x)):
             shape[kept] = cnp.PyArray_DIM(x, d)
             kept += 1
-    loss = cnp.PyArray_SimpleNew(kept, shape, cnp.PyArray_TYPE(x))
+    loss = new_output(kept, shape, cnp.PyArray_TYPE(x))
     job.loss = cnp.PyArray_DATA(<cnp.ndarray>loss)
     return loss
 

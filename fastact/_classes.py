@@ -99,8 +99,8 @@ def general_loss(
         gradient = grad_out
         others = (probabilities, labels, weight, sample_weight, mask)
         if gradient is None or gradient.dtype != compute or not layout.writable(gradient, x, others):
-            gradient = np.empty(x.shape, compute)
-    each = np.empty(samples, compute) if options.reduction == "none" else None
+            gradient = _kernels.empty(x.shape, compute)
+    each = _kernels.empty(samples, compute) if options.reduction == "none" else None
     total, divisor, bad = _kernels.class_loss(
         kernel, layout.split, x, labels, probabilities,
         mask, weight,

@@ -65,7 +65,7 @@ def apply_halves(int id, object x_, object axis_, object dy, object out):
     row_operand(&job, first, 2 * row)
     map.inputs = map.args
     if out is None:
-        out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), dims, cnp.PyArray_TYPE(x))
+        out = new_output(cnp.PyArray_NDIM(x), dims, cnp.PyArray_TYPE(x))
     elif fast_dtype(out) != dtype or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out) \
             or not shape_but(<cnp.ndarray>out, x, axis, dims[axis]):
         return None

@@ -23,8 +23,12 @@ from cpython.exc cimport PyErr_SetNone
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.pycapsule cimport PyCapsule_New
+from cpython.ref cimport PyObject
 
+import math
 import os
+
+import numpy as np
 
 cnp.import_array()
 cnp.import_umath()
@@ -219,6 +223,7 @@ def build_info():
 if fa_watch_forks():
     raise ImportError("fastact: pthread_atfork failed, a forked process could hang")
 
+include "_memory.pxi"
 include "_map.pxi"
 include "_map_rows.pxi"
 include "_channels.pxi"

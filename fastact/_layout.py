@@ -45,11 +45,11 @@ class Layout:
 
     def empty(self, dtype: Any) -> NDArray[Any]:
         """A new tensor of the shape of x, contiguous in this order."""
-        return np.empty([self.shape[d] for d in self.order], dtype).transpose(np.argsort(self.order))
+        return _kernels.empty([self.shape[d] for d in self.order], dtype).transpose(np.argsort(self.order))
 
     def empty_samples(self, dtype: Any) -> NDArray[Any]:
         """A new tensor of one element per sample, contiguous in this order, its dimensions in that of x."""
-        return np.empty([self.shape[d] for d in self.rest], dtype).transpose(np.argsort(self.rest))
+        return _kernels.empty([self.shape[d] for d in self.rest], dtype).transpose(np.argsort(self.rest))
 
     def writable(self, out: NDArray[Any], x: NDArray[Any], others: Sequence[NDArray[Any] | None] = ()) -> bool:
         """Whether a kernel can write `out` as it lies: contiguous in this order, x itself or apart from all inputs."""

@@ -207,10 +207,10 @@ class Gradients:
     """dx, dlinear_weight and dlinear_bias while they grow."""
 
     def __init__(self, loss: LinearLoss) -> None:
-        make = np.empty if loss.keep is None and loss.c else np.zeros
+        make = _kernels.empty if loss.keep is None and loss.c else np.zeros
         self.dtype = loss.dtype
         self.dx = make((loss.n, loss.d), loss.compute)
-        self.dw = (np.empty if loss.counted else np.zeros)((loss.c, loss.d), loss.compute)
+        self.dw = (_kernels.empty if loss.counted else np.zeros)((loss.c, loss.d), loss.compute)
         self.db = None if loss.bias is None else np.zeros(loss.c, np.float64)
 
     def returned(self) -> tuple[Array, Array, Array | None]:
@@ -225,7 +225,7 @@ class Work:
 
     def __init__(self, loss: LinearLoss, blocks: Blocks, gradients: Gradients | None) -> None:
         self.loss, self.blocks, self.gradients = loss, blocks, gradients
-        self.logits = np.empty(blocks.rows * blocks.cols, loss.compute)
+        self.logits = _kernels.empty((blocks.rows * blocks.cols,), loss.compute)
         self.spare = np.empty(blocks.spare, loss.compute)
         self.dx = None
         if gradients is not None and loss.keep is not None:
@@ -420,7 +420,7 @@ def softmax_of_layer(name: str, x: ArrayLike, linear_weight: ArrayLike, linear_b
     """Class probabilities: softmax in place on the product."""
     x, linear_weight, bias, dtype = layer(name, x, linear_weight, linear_bias)
     compute = promoted(x, linear_weight) if bias is None else promoted(x, linear_weight, bias)
-    y = np.empty((len(x), len(linear_weight)), compute)
+    y = _kernels.empty((len(x), len(linear_weight)), compute)
     with np.errstate(all="ignore"):
         x, linear_weight = (as_rows(a.astype(compute, copy=False), False) for a in (x, linear_weight))
         np.matmul(x, linear_weight.T, out=y)

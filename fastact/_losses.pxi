@@ -112,8 +112,7 @@ def plain_loss(int id, x, y, tuple params, double scale=1.0, grad=False):
         k += 1
     call.job.params = param
     if grad is None:
-        grad = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(<cnp.ndarray>x), cnp.PyArray_DIMS(<cnp.ndarray>x),
-                                     cnp.PyArray_TYPE(<cnp.ndarray>x))
+        grad = new_like(<cnp.ndarray>x)
         call.job.grad = <char *>cnp.PyArray_DATA(<cnp.ndarray>grad)
     elif grad is not False:
         if (fast_dtype(grad) != dtype or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>grad)

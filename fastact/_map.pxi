@@ -402,15 +402,14 @@ def apply(int id, tuple operands, out, dict kwargs):
     job.args = info.tensors
     if info.outputs == 1:
         if out is None:
-            out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+            out = new_like(x)
             job.arg[job.args] = <char *>cnp.PyArray_DATA(<cnp.ndarray>out)
             job.args += 1
         elif not fast_output(out, dtype, &job, x, nbytes):
             return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
     else:
         if out is None:
-            out = (cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x)),
-                   cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x)))
+            out = (new_like(x), new_like(x))
         if type(out) is not tuple or len(<tuple>out) != 2:
             return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
         for k in range(2):

@@ -107,7 +107,7 @@ class _Call:
     def loss(self) -> Any:
         if self.reduction != "none":
             return self.finish(self.run())
-        each = np.empty(self.shape, self.dtype, self.order)
+        each = _kernels.empty(self.shape, self.dtype, self.order)
         self.run(self.flat(each))
         return each if each.ndim else each[()]
 
@@ -115,7 +115,7 @@ class _Call:
         if grad_out is not None:
             check_out(self.name, grad_out, self.pred_shape, self.grad_dtype, "grad_out")
         scale = gradient_scale(self.divisor(), self.reduction) if self.reduction == "mean" else 1.0
-        each = np.empty(self.shape, self.dtype, self.order) if self.reduction == "none" else None
+        each = _kernels.empty(self.shape, self.dtype, self.order) if self.reduction == "none" else None
         full = self.gradient_array(grad_out)
         sums = self.run(None if each is None else self.flat(each), self.flat(full), scale)
         if scale == 0.0:
@@ -135,13 +135,13 @@ class _Call:
     def gradient_array(self, grad_out: Any) -> NDArray[Any]:
         """`grad_out` if the kernel can write there: laid out alike, and apart from all it reads but pred itself."""
         if grad_out is None or grad_out.dtype != self.dtype or grad_out.shape != self.shape:
-            return np.empty(self.shape, self.dtype, self.order)
+            return _kernels.empty(self.shape, self.dtype, self.order)
         pred, *others = [a for a in (*self.arrays, self.weight) if a is not None]
         order = grad_out.flags.c_contiguous if self.order == "C" else grad_out.flags.f_contiguous
         fits = order and grad_out.flags.aligned and grad_out.dtype.isnative
         same = pred.ctypes.data == grad_out.ctypes.data and pred.strides == grad_out.strides
         apart = not any(np.may_share_memory(grad_out, a) for a in (others if same else [pred, *others]))
-        return np.asarray(grad_out) if fits and apart else np.empty(self.shape, self.dtype, self.order)
+        return np.asarray(grad_out) if fits and apart else _kernels.empty(self.shape, self.dtype, self.order)
 
 
 def _common_shape(name: str, first: str, pred: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:

@@ -118,7 +118,7 @@ def plain_prelu_grad(dy_, x_, alpha_, out):
         return None
     nbytes = cnp.PyArray_SIZE(x) * (8 if dtype == FA_F64 else 4)
     if out is None:
-        out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x))
+        out = new_like(x)
     elif fast_dtype(out) != dtype or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out) or not same_shape(out, x):
         return None
     dx = <char *>cnp.PyArray_DATA(<cnp.ndarray>out)

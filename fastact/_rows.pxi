@@ -158,7 +158,7 @@ def rows_fast(int kernel, object x_, object dy_, object axis_, object temperatur
             kept += 1
     job.cols = cnp.PyArray_DIM(x, <int>axis)
     if out is None:
-        out = cnp.PyArray_SimpleNew(kept, shape, cnp.PyArray_TYPE(x))
+        out = new_output(kept, shape, cnp.PyArray_TYPE(x))
     elif (fast_dtype(out) != dtype or not has_shape(<cnp.ndarray>out, kept, shape)
           or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
         return None

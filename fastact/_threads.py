@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from fastact import _kernels
 
+KEPT_BYTES = 2**28  # of freed outputs that stay for the next ones: two of 2^24 float64
+
 
 def set_num_threads(n: int) -> None:
     """Set how many threads fastact may use in this process.
@@ -142,6 +144,8 @@ def last_level_cache(folder: str = "/sys/devices/system/cpu/cpu0/cache") -> int:
 def _start() -> None:
     """Sets what depends on this machine and process; called once, at import."""
     _kernels.set_last_level_cache(last_level_cache())
+    kept = os.environ.get("FASTACT_KEEP_BYTES", "").strip()
+    _kernels.set_kept_limit(int(kept) if kept.isdecimal() else KEPT_BYTES)
     omp = _environment("OMP_NUM_THREADS")
     _kernels.set_omp_default(omp or _kernels.omp_num_procs())
     chosen = _environment("FASTACT_NUM_THREADS")

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastact._dispatch import UfuncOptions, as_floats, check_axis, check_out
 from fastact._docs import activation, two_gradients
-from fastact._kernels import MAP_ID, apply, apply_halves
+from fastact._kernels import MAP_ID, apply, apply_halves, empty
 
 __all__ = ["geglu", "geglu_grad", "glu", "glu_grad", "reglu", "reglu_grad", "swiglu", "swiglu_grad"]
 
@@ -316,7 +316,7 @@ def glu_grad(dy: ArrayLike, x: ArrayLike, /, *, axis: int = -1, out: Any = None)
     if dy.shape != a.shape:
         raise ValueError(f"glu_grad: dy has shape {dy.shape}, expected {a.shape}")
     dtype = np.result_type(dy, x)
-    dx = np.empty(x.shape, dtype) if out is None else check_out("glu_grad", out, x.shape, dtype)
+    dx = empty(x.shape, dtype) if out is None else check_out("glu_grad", out, x.shape, dtype)
     da, db = _halves(dx, axis)
     apply(_SIGLU_GRAD, (dy, b, a), (db, da), {})
     return dx

@@ -66,7 +66,7 @@ def test_version() -> None:
 def test_source_tree_without_a_build_says_what_to_do(tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, tmp_path / "fastact", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.c"))
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-c", "import fastact"]
+    command = [sys.executable, "-S", "-c", "import fastact"]      # without site: an editable fastact would be found
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: fastact: this is the source tree"), last
