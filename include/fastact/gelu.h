@@ -122,9 +122,7 @@ static inline REAL F(tanh_shrink_near)(REAL s)
  * two quotients gcc would compute both. */
 static inline REAL F(tanh_fraction)(REAL a, REAL near_over, REAL near_under)
 {
-    const REAL magic = MAGIC + BIAS, z = FMA(a, 2 * F(log2e), magic), n = z - magic;
-    const REAL hi = K(FA_HAS_FMA ? 0x1.62e43p-2f : 0.5f * F(ln2_hi), 0.5 * F(ln2_hi)), lo = FA_BITS == 32 && FA_HAS_FMA ? C(0.0) : C(0.5) * F(ln2_lo);
-    const REAL near_r = FMA(-n, hi, a), u = lo == C(0.0) ? near_r : FMA(-n, lo, near_r), c = F(u_coth_u)(u * u, 0), b = c - u;
+    const REAL magic = MAGIC + BIAS, z = FMA(a, 2 * F(log2e), magic), u = F(half_remainder_of)(a, z - magic), c = F(u_coth_u)(u * u, 0), b = c - u;
     const int near = a < LIMIT(one);
     const REAL over = near ? near_over : b + b, under = near ? near_under : FMA(F(exp2_of)(z), c + u, b);
     return over / under;
