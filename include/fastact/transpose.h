@@ -29,6 +29,9 @@
 #ifdef FA_SHUFFLES
 typedef REAL F(piece) __attribute__((vector_size(16)));
 typedef REAL F(pieces) __attribute__((vector_size(VECTOR_BYTES)));
+/* A vector anywhere in memory. With memcpy instead gcc 12 moves 32 bytes by halves through the stack, and a load of both waits until
+ * the two stores have left: softmax of 512x10 on AVX2 takes 5.4 us instead of 7.7. */
+typedef REAL F(pieces_at) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 
 #undef SHUFFLE
 #undef EACH_LANE
@@ -135,7 +138,7 @@ FA_INLINE void F(transpose_products)(REAL *panel, const REAL *x, const REAL *by,
                     if (by) v[i] *= F(load_pieces)(by + from, (ptrdiff_t)PIECE * stride);
                 }
                 F(transpose_lanes)(v);
-                for (size_t i = 0; i < PIECE; i++) memcpy(panel + (at + i) * LANES + r, &v[i], VECTOR_BYTES);
+                for (size_t i = 0; i < PIECE; i++) *(F(pieces_at) *)(panel + (at + i) * LANES + r) = v[i];
             }
         return;
     }
@@ -157,7 +160,7 @@ FA_INLINE void F(transpose_out)(const REAL *panel, REAL *y, ptrdiff_t stride, si
             for (size_t c = 0; c < n; c += PIECE) {
                 const size_t at = n - c < PIECE ? n - PIECE : c;
                 F(pieces) v[PIECE];
-                for (size_t i = 0; i < PIECE; i++) memcpy(&v[i], panel + (at + i) * LANES + r, VECTOR_BYTES);
+                for (size_t i = 0; i < PIECE; i++) v[i] = *(const F(pieces_at) *)(panel + (at + i) * LANES + r);
                 F(transpose_lanes)(v);
                 for (size_t i = 0; i < PIECE; i++)
                     F(store_pieces)(y + (ptrdiff_t)(r + i) * stride + at, (ptrdiff_t)PIECE * stride, v[i]);
@@ -201,7 +204,7 @@ FA_INLINE void F(sum_rows)(REAL *sum, UINT *bad, const REAL *x, ptrdiff_t stride
             }
             F(transpose_lanes)(total);
             for (size_t i = 1; i < PIECE; i++) total[0] += total[i];
-            memcpy(sum + r, &total[0], VECTOR_BYTES);
+            *(F(pieces_at) *)(sum + r) = total[0];
         }
         for (size_t i = 0; i < VECTOR; i++) *bad |= out[i];
         return;
