@@ -90,15 +90,17 @@ cdef bint prelu_run(prelu_call *call, int dtype, Py_ssize_t outer, Py_ssize_t ch
     return True
 
 
-def plain_prelu_grad(dy_, x_, alpha_, out):
+def plain_prelu_grad(dy_, x_, alpha_, out, dalpha_out=None):
     """(dx, dalpha) if the kernels can take all as it is, else None. That is: dy and x C-contiguous, of one shape and
     dtype, float32 or float64; alpha a Python number or such an array whose axes longer than 1 lie side by side and are
-    x's; dx goes to `out` or a new array."""
+    x's; dx goes to `out` or a new array, dalpha to `dalpha_out`, an array like alpha, or a new one."""
     cdef int dtype = fast_dtype(x_)
     cdef Py_ssize_t outer, channels, inner, nbytes
     cdef cnp.ndarray x, alpha
     cdef prelu_call call
     cdef char *dx
+    cdef char *p
+    cdef char *other
     cdef bint done
     if dtype < 0 or fast_dtype(dy_) != dtype or not same_shape(<cnp.ndarray>dy_, <cnp.ndarray>x_):
         return None
@@ -129,10 +131,21 @@ def plain_prelu_grad(dy_, x_, alpha_, out):
             and (dx == call.job.x or apart(dx, <char *>call.job.x, nbytes))
             and disjoint(dx, nbytes, <char *>cnp.PyArray_DATA(alpha), cnp.PyArray_NBYTES(alpha))):
         return None
-    dalpha = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(alpha), cnp.PyArray_DIMS(alpha), cnp.PyArray_TYPE(x))
+    if dalpha_out is None:
+        dalpha = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(alpha), cnp.PyArray_DIMS(alpha), cnp.PyArray_TYPE(x))
+    else:
+        dalpha = dalpha_out
+        p = <char *>cnp.PyArray_DATA(<cnp.ndarray>dalpha) if fast_dtype(dalpha) == dtype else NULL
+        if p == NULL or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>dalpha) or not same_shape(<cnp.ndarray>dalpha, alpha):
+            return None
+        for other in (dx, <char *>call.job.dy, <char *>call.job.x):
+            if not disjoint(p, cnp.PyArray_NBYTES(alpha), other, nbytes):
+                return None
+        if not apart(p, <char *>cnp.PyArray_DATA(alpha), cnp.PyArray_NBYTES(alpha)):
+            return None
     with nogil:
         done = prelu_run(&call, dtype, outer, channels, inner, <char *>cnp.PyArray_DATA(alpha),
                          <char *>cnp.PyArray_DATA(<cnp.ndarray>dalpha))
     if not done:
         raise MemoryError("prelu_grad: no memory for the partial sums")
-    return out, dalpha[()]
+    return out, dalpha[()] if dalpha_out is None else dalpha_out

@@ -127,7 +127,7 @@ def prelu_grad(
         return in_default_modes(_prelu_grad, dy, x, alpha, None, None) if plain is None else plain
     if not isinstance(out, tuple) or len(out) != 2:
         raise TypeError(f"prelu_grad: out is of type {type(out).__name__}, expected a tuple (dx, dalpha)")
-    plain = plain_prelu_grad(dy, x, alpha, out[0]) if out[1] is None else None
+    plain = plain_prelu_grad(dy, x, alpha, *out)
     return in_default_modes(_prelu_grad, dy, x, alpha, *out) if plain is None else plain
 
 

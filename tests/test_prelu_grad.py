@@ -217,3 +217,20 @@ def test_against_torch(shape: tuple[int, ...], alpha_shape: tuple[int, ...], dty
     want = slopes.double().sum(axes).reshape(alpha_shape) if axes else slopes
     scale = np.abs(slopes.numpy()).sum()
     np.testing.assert_allclose(got, want.numpy(), rtol=1e-5 if dtype == np.float32 else 1e-12, atol=scale * 1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shares", ["nothing", "x", "dy", "dx", "alpha"])
+def test_out_for_alphas_gradient(dtype: type, shares: str) -> None:
+    """Any array takes dalpha, also one that lies in what is read or written."""
+    rng = np.random.default_rng(0)
+    dy, x, alpha = (rng.normal(size=n).astype(dtype) for n in ((6, 4), (6, 4), 4))
+    wanted_dx, wanted = fastact.prelu_grad(dy, x, alpha)
+    dx = np.empty_like(x)
+    where = {"nothing": np.empty(4, dtype), "x": x[0], "dy": dy[5], "dx": dx[2], "alpha": alpha}[shares]
+    got = fastact.prelu_grad(dy, x, alpha, out=(dx, where))
+    assert got[0] is dx
+    assert got[1] is where
+    assert np.array_equal(where, wanted)
+    rows = [0, 1, 3, 4, 5] if shares == "dx" else range(6)
+    assert np.array_equal(dx[rows], wanted_dx[rows])
