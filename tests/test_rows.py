@@ -80,6 +80,7 @@ def test_same_bits_for_any_threads_alone_or_in_a_batch(name: str, n: int, dtype:
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
 def test_avx2_and_avx512_agree(name: str, dtype: np.dtype) -> None:
+    """But for the last bits in float32, whose exponentials take tables of their registers' sizes."""
     if not {"avx2", "avx512"} <= set(_kernels.available_isas()):
         pytest.skip("this machine does not run both")
     before = _kernels.current_isa()
@@ -89,7 +90,10 @@ def test_avx2_and_avx512_agree(name: str, dtype: np.dtype) -> None:
             for isa in ("avx2", "avx512"):
                 _kernels.use_isa(isa)
                 got.append(getattr(fastact, name)(x))
-            assert np.array_equal(*got)
+            if dtype == np.float32:
+                np.testing.assert_allclose(*got, rtol=6e-7, atol=1e-7)
+            else:
+                assert np.array_equal(*got)
     finally:
         _kernels.use_isa(before)
 

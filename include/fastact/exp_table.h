@@ -1,10 +1,12 @@
 /* exp_table.h: the exponentials of rows in float32 where a register can be looked up in (AVX2, AVX-512), by intrinsics.
  *
  * e^d = 2^(k/16) e^r with |r| <= ln2/32, so that a cubic does where exp_row takes degree 6: 6 operations on the two pipes that
- * multiply instead of 9. 2^(k/16) comes from 16 floats in a register (a pair of them on AVX2). Cycles per 16 floats of a sum,
- * AVX-512 and AVX2: 8.1 and 13.0, exp_row 10.9 and 14.8. Also measured: 8 entries and degree 4, 8.9 and 12.7; 16 entries with
- * the low parts of the powers in a second table, 8.6 and 16.7. Max error 1.05 ULP down to -4, 4.9 down to -87 (step as one number). Both ISAs
- * give the same bits.
+ * multiply instead of 9. 2^(k/16) comes from 16 floats in a register. Cycles per 16 floats of a sum on AVX-512 (Zen 4): 8.1,
+ * exp_row 10.9. Also measured: 8 entries and degree 4, 8.9; 16 entries with the low parts of the powers in a second table, 8.6.
+ * AVX2 has no look-up among 16: two among 8, of two operations each on Zen 3, and a blend. So 2^(k/4) there, in each half of a register,
+ * and degree 4: one look-up of one operation. Zen 3, cycles per 16 floats: 13.6; 16 entries 16.1, 8 (two look-ups in halves) and
+ * degree 3 14.9, exp_row 16.3; two or four vectors side by side, for which there are too few registers, 14.9 to 17.
+ * Max error 1.05 ULP down to -4, 4.9 down to -87 (step as one number).
  */
 #ifndef FASTACT_EXP_TABLE_H
 #define FASTACT_EXP_TABLE_H
@@ -12,11 +14,20 @@
 #include "fastact/lookup.h"
 
 #if FA_LOOKUP
+#if defined(__AVX512F__)
+#define FA_EXP_STEPS 16
 /* The bits of 2^(j/16) less j << 19, which adding k << 19 brings along with the exponent. */
 static const uint32_t fa_exp2_table[16] __attribute__((aligned(64))) = {
     0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532, 0x3f75fed7, 0x3f75583f,
     0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c, 0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d,
 };
+#else
+#define FA_EXP_STEPS 4
+/* The bits of 2^(j/4) less j << 21, twice: a look-up does not leave its half of a register. */
+static const uint32_t fa_exp2_table[8] __attribute__((aligned(32))) = {
+    0x3f800000, 0x3f7837f0, 0x3f7504f3, 0x3f7744fd, 0x3f800000, 0x3f7837f0, 0x3f7504f3, 0x3f7744fd,
+};
+#endif
 
 #define FA_POWERS(table, bits) FA_BITS_OF(FA_ENTRIES_16((const float *)(table), bits))
 #if defined(__AVX512F__)
@@ -75,9 +86,16 @@ FA_INLINE FA_VECTOR exp_of_remainder(FA_VECTOR z, FA_VECTOR r, const uint32_t *t
 /* e^(x + low) for x <= 0 that is not under the limit: see exp_row. low is added if `with_low`. */
 FA_INLINE FA_VECTOR exp_of_vector(FA_VECTOR x, FA_VECTOR low, const int with_low)
 {
-    const FA_VECTOR shift = FA_PS(set1)(0x1.8p23f), per_step = FA_PS(set1)(0x1.715476p4f), step = FA_PS(set1)(0x1.62e43p-5f);
+    const FA_VECTOR shift = FA_PS(set1)(0x1.8p23f), per_step = FA_PS(set1)(FA_EXP_STEPS * 0x1.715476p0f), step = FA_PS(set1)(0x1.62e43p-1f / FA_EXP_STEPS);
     const FA_VECTOR z = FA_PS(fmadd)(x, per_step, shift), near = FA_PS(fnmadd)(FA_PS(sub)(z, shift), step, x);
-    return exp_of_remainder(z, with_low ? FA_PS(add)(near, low) : near, fa_exp2_table, 0x1.00022p-1f, 0x1.55559ap-3f);
+    const FA_VECTOR r = with_low ? FA_PS(add)(near, low) : near;
+#if defined(__AVX512F__)
+    return exp_of_remainder(z, r, fa_exp2_table, 0x1.00022p-1f, 0x1.55559ap-3f);
+#else
+    const FA_VECTOR power = FA_ADDED(FA_SHIFTED(FA_BITS_OF(z), 21), FA_BITS_OF(FA_ENTRIES_4(fa_exp2_table, FA_BITS_OF(z))));
+    const FA_VECTOR q = FA_PS(fmadd)(FA_PS(fmadd)(FA_PS(set1)(0x1.5520cap-5f), r, FA_PS(set1)(0x1.557202p-3f)), r, FA_PS(set1)(0x1.000006p-1f));
+    return FA_PS(fmadd)(FA_PS(fmadd)(q, r, FA_PS(set1)(1.0f)), FA_PS(mul)(r, power), power);
+#endif
 }
 
 /* e^(d + low) for `count` d <= 0, a multiple of 16 known when compiling; 0 under the limit. low may be NULL. */

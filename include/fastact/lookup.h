@@ -47,6 +47,8 @@
 #define FA_AND(a, b) _mm256_and_si256(a, b)
 #define FA_PS_OF(integers) _mm256_cvtepi32_ps(integers)
 #define FA_ENTRIES(table, bits) _mm256_permutevar8x32_ps(_mm256_load_ps(table), bits)
+/* The entry of 4, which stand in the table twice */
+#define FA_ENTRIES_4(table, bits) _mm256_permutevar_ps(_mm256_load_ps((const float *)(table)), bits)
 #define FA_ENTRIES_16(table, bits) _mm256_blendv_ps(FA_ENTRIES(table, bits), FA_ENTRIES((table) + 8, bits), FA_AS_FLOATS(FA_SHIFTED(bits, 28)))
 #define FA_TRUE __m256i
 #define FA_UNDER(a, b) _mm256_cmpgt_epi32(_mm256_xor_si256(b, _mm256_set1_epi32(INT32_MIN)), _mm256_xor_si256(a, _mm256_set1_epi32(INT32_MIN)))
