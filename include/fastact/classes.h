@@ -114,8 +114,8 @@ FA_INLINE void F(dense_sums)(const fa_xent_job *job, size_t row, const REAL *val
     for (size_t block = 0; block < n; block += BLOCK) {
         const size_t end = n - block < BLOCK ? n : block + BLOCK;
         REAL acc_a[SPAN], acc_ad[SPAN];
-        LANE(SPAN) acc_a[j] = C(0.0);
-        LANE(SPAN) acc_ad[j] = C(0.0);
+        LANE(SPAN) acc_a[j] = REAL_START;
+        LANE(SPAN) acc_ad[j] = REAL_START;
         size_t i = block;
         if (bare) {
             F(add_shares)(acc_ad, bare + i, values + i, SPAN, (end - i) / SPAN, SPAN, given);

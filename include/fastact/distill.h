@@ -27,7 +27,7 @@ FA_INLINE void F(pair_sums)(const fa_xent_job *job, size_t row, const uint8_t *k
     for (size_t block = 0; block < n; block += BLOCK) {
         const size_t end = n - block < BLOCK ? n : block + BLOCK;
         REAL rest[2][SPAN], cross[SPAN];
-        LANE(SPAN) rest[0][j] = rest[1][j] = cross[j] = C(0.0);
+        LANE(SPAN) rest[0][j] = rest[1][j] = cross[j] = REAL_START;
         for (size_t i = block; i < end; i += SPAN) {
             const REAL *x = F(span)(buf[0], student, keep, i, end), *y = F(span)(buf[1], teacher, keep, i, end);
             REAL dx[SPAN], dy[SPAN], teacher_e[SPAN];

@@ -20,6 +20,7 @@
 #undef REAL_INF
 #undef REAL_NAN
 #undef REAL_MOST
+#undef REAL_START
 /* gcc turns a conditional load or store into a masked one where there is such a thing; elsewhere into a branch each. */
 #undef FA_MASKED_MOVES
 #ifdef __AVX2__
@@ -32,6 +33,14 @@
 #define REAL_INF K(__builtin_inff(), __builtin_inf())
 #define REAL_NAN K(__builtin_nanf(""), __builtin_nan(""))
 #define REAL_MOST K(0x1.fffffep127f, 0x1.fffffffffffffp1023)
+
+/* What a block's sums start from. Of a literal gcc makes `rep stos`: 22 % of softmax_grad of 256x128 on Zen 3, a tenth of dense targets. On
+ * AVX-512, where the sums fit their registers, it does not. */
+#ifdef __AVX512F__
+#define REAL_START C(0.0)
+#else
+#define REAL_START LIMIT(zero)
+#endif
 
 /* 1/T = hi + lo; a T out of range stands for the nearest in it. */
 typedef struct {
@@ -296,7 +305,7 @@ FA_INLINE double F(chunk_sum)(const REAL *x, const uint8_t *keep, REAL *e, size_
     for (size_t b = 0; b < n; b += BLOCK) {
         const size_t end = n - b < BLOCK ? n : b + BLOCK;
         REAL acc[SPAN];
-        LANE(SPAN) acc[j] = C(0.0);
+        LANE(SPAN) acc[j] = REAL_START;
 #undef EXP_SPAN
 #define EXP_SPAN(from, to)                                                              \
         {                                                                               \
