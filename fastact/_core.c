@@ -16,7 +16,7 @@ FA_HIDDEN const fa_table FA_OF_ISA(fa_table) = {
     .isa = FA_TEXT(FA_ISA),
     .map = {
 #define FA_ACTIVATION(name, params, saved, cost) BOTH(name) BOTH(name##_grad)
-#define FA_GATED(name, activation, derivative, cost) SCALAR(name) SCALAR(name##_grad)
+#define FA_GATED(name, activation, derivative, beside, cost) SCALAR(name) SCALAR(name##_grad)
 #include "fastact/ops.def"
     },
     .prelu_blocks = {prelu_blocks_f32, prelu_blocks_f64},

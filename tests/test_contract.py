@@ -43,7 +43,7 @@ def test_maps_are_the_lines_of_ops_def() -> None:
         expected[name] = ("activation", False, 1, int(params), 1, saved == "y", costs[cost])
         expected[f"{name}_grad"] = ("activation", True, 2, int(params), 1, saved == "y",
                                     0 if saved == "y" else costs[cost])
-    for name, _, _, cost in lines["FA_GATED"]:
+    for name, *_, cost in lines["FA_GATED"]:
         expected[name] = ("gated", False, 2, 0, 1, False, costs[cost])
         expected[f"{name}_grad"] = ("gated", True, 3, 0, 2, False, costs[cost])
     found = {op.name: (op.kind, op.grad, op.tensors, op.params, op.outputs, op.saves_output, op.cost) for op in OPS}

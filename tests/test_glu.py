@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import assert_same_bits, hard_values, run_python
+from helpers import assert_same_bits, hard_values, run_python, ulp_distance
 
 import fastact
 from fastact import ufuncs
@@ -158,3 +158,21 @@ def test_against_torch(dtype: np.dtype) -> None:
         dx, eps = fastact.glu_grad(dy, x, axis=axis), np.finfo(dtype).eps
         np.testing.assert_allclose(fastact.glu(x, axis=axis), y.detach().numpy(), rtol=8 * eps, atol=1e-30)
         np.testing.assert_allclose(dx, leaf.grad.numpy(), rtol=8 * eps, atol=8 * eps)
+
+
+def test_the_gradient_of_the_first_half_is_the_sigmoid(dtype: np.dtype, isa: str) -> None:
+    """glu_grad computes it beside the derivative, by another formula than glu: as near to the exact values."""
+    b = np.concatenate([hard_values(1000, dtype.type), np.linspace(-120, 40, 200_001).astype(dtype)])
+    b = b[~np.isnan(b)]
+    one = np.ones_like(b)
+    got = fastact.glu_grad(one[:, None], np.stack([one, b], 1))[:, 0]
+    e = np.exp(-np.abs(b).astype(np.longdouble))
+    assert ulp_distance(got, (np.where(b < 0, e, 1) / (1 + e)).astype(dtype)).max() <= 2
+    assert (got[b == 0] == 0.5).all()
+    assert (got[b >= 40] == 1).all()
+
+
+def test_nan_and_infinity_in_the_gradient() -> None:
+    x = np.float32([[2, np.nan], [2, np.inf], [2, -np.inf]])
+    got = fastact.glu_grad(np.ones((3, 1), np.float32), x)
+    np.testing.assert_array_equal(got, np.float32([[np.nan, np.nan], [1, 0], [0, 0]]))

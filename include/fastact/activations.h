@@ -68,11 +68,20 @@ static inline REAL F(sigmoid_ratio)(REAL x)
 }
 static inline REAL F(sigmoid)(REAL x) { return F(sigmoid_of)(x, C(0.0)); }
 static inline REAL F(sigmoid_d)(REAL y) { return y * (C(1.0) - y); }
+/* sigmoid(-|x|), 2^TAIL times what it is */
+static inline REAL F(sigmoid_tail)(REAL x) { return C(1.0) / F(one_plus_exp)(F(at_most)(F(abs)(x), LIMIT(tail_hi)), 0); }
 /* sigmoid'(x) = s(1 - s), s = sigmoid(-|x|): never 1 - s of an s near 1. */
 static inline REAL F(sigmoid_dx)(REAL x)
 {
-    const REAL q = C(1.0) / F(one_plus_exp)(F(at_most)(F(abs)(x), LIMIT(tail_hi)), 0);
+    const REAL q = F(sigmoid_tail)(x);
     return q * (C(1.0) - q * TAIL_SCALE) * TAIL_SCALE;
+}
+/* Of the same exponential and quotient: glu's two gradients take 1.4 times as long without. Max error 2.32 | 2.48 ULP. swiglu's two alike
+ * take 0.75 times as long, in float64 1.1 times, for 2.64 ULP instead of 1.8. */
+static inline REAL F(sigmoid_beside)(REAL x)
+{
+    const REAL s = F(sigmoid_tail)(x) * TAIL_SCALE;
+    return x > C(0.0) ? C(1.0) - s : s;
 }
 
 static inline REAL F(log_sigmoid)(REAL x)

@@ -136,7 +136,7 @@
     BACKWARD(loop_##name##_grad, name, params, 0)                                       \
     BACKWARD(loop_each_##name##_grad, name, EACH_##params, params)
 
-#define FA_GATED(name, activation, derivative, cost)                                    \
+#define FA_GATED(name, activation, derivative, beside, cost)                            \
     MAP(loop_##name) {                                                                  \
         WHOLE_GROUPS PARAMS_0()                                                         \
         const REAL *gate = IN(0), *up = IN(1);                                          \
@@ -149,7 +149,7 @@
         REAL *dgate = OUT(3), *dup = OUT(4);                                            \
         EACH {                                                                          \
             REAL g = dy[i] * F(derivative)(gate[i]) * up[i];                       \
-            dup[i] = dy[i] * F(activation)(gate[i]);                                    \
+            dup[i] = dy[i] * F(beside)(gate[i]);                                        \
             dgate[i] = g;                                                               \
         }                                                                               \
     }

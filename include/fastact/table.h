@@ -39,7 +39,7 @@ typedef void (*fa_map_fn)(size_t n, char *const *args, const double *params);
 /* Every map: the operation itself and, behind it, its gradient. */
 enum fa_map_id {
 #define FA_ACTIVATION(name, params, saved, cost) FA_##name, FA_##name##_grad,
-#define FA_GATED(name, activation, derivative, cost) FA_##name, FA_##name##_grad,
+#define FA_GATED(name, activation, derivative, beside, cost) FA_##name, FA_##name##_grad,
 #include "fastact/ops.def"
     FA_NMAPS
 };
@@ -63,7 +63,7 @@ static const fa_map_info fa_maps[FA_NMAPS] = {
     {#name, FA_KIND_ACTIVATION, 0, 1, params, 1, FA_SAVES_##saved, FA_##cost},           \
     {#name "_grad", FA_KIND_ACTIVATION, 1, 2, params, 1, FA_SAVES_##saved,               \
         FA_SAVES_##saved == FA_SAVES_y ? FA_LIGHT : FA_##cost},
-#define FA_GATED(name, activation, derivative, cost)                                     \
+#define FA_GATED(name, activation, derivative, beside, cost)                             \
     {#name, FA_KIND_GATED, 0, 2, 0, 1, 0, FA_##cost},                                    \
     {#name "_grad", FA_KIND_GATED, 1, 3, 0, 2, 0, FA_##cost},
 #include "fastact/ops.def"
