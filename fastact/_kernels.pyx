@@ -111,6 +111,8 @@ cdef extern from "_runtime.h" nogil:
     int fa_omp_num_procs()
     int fa_threads()
     int fa_parts(int64_t serial_ns)
+    int64_t fa_serial_ns(int64_t ps, int64_t bytes)
+    void fa_alone_ends()
     void fa_team_begins()
     void fa_team_ends()
     int fa_process_threads, fa_omp_default, fa_thread_threads
@@ -147,6 +149,7 @@ cdef void run(task_fn task, void *job, Py_ssize_t units, int parts) noexcept nog
         parts = <int>units
     if parts <= 1:
         run_part(task, job, units, 0, 1)
+        fa_alone_ends()
         return
     fa_team_begins()
     for part in prange(parts, num_threads=parts, schedule="static"):

@@ -42,7 +42,8 @@ cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept no
     cdef fa_fp saved
     cdef Py_ssize_t columns = call.job.columns, c
     cdef Py_ssize_t deep = (call.job.n + FA_LOSS_BLOCK - 1) // FA_LOSS_BLOCK, blocks = deep * columns
-    cdef int64_t ps = fa_cost_ps[fa_losses[id].cost] * (2 if dtype == FA_F64 else 1)
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, n = call.job.n * columns
+    cdef int64_t ps = n * fa_cost_ps[fa_losses[id].cost] * (itemsize // 4)
     call.job.loss = id
     call.blocks = table.sums.loss_blocks[dtype]
     call.job.partial = &local[0]
@@ -50,7 +51,7 @@ cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept no
         call.job.partial = <double *>malloc(2 * blocks * sizeof(double))
         if call.job.partial == NULL:
             return False
-    run(loss_task, call, blocks, fa_parts(call.job.n * columns * ps // 1000))
+    run(loss_task, call, blocks, fa_parts(fa_serial_ns(ps, n * itemsize * fa_losses[id].tensors)))
     saved = fa_fp_enter()
     for c in range(columns):
         sums[2 * c] = tree_sum(call.job.partial + 2 * c, deep, 2 * columns)

@@ -132,10 +132,14 @@ cdef bint streams(map_job *job) noexcept nogil:
     return True
 
 
+cdef inline int64_t map_ns(map_job *job, int cost) noexcept nogil:
+    return fa_serial_ns(job.n * fa_cost_ps[cost] * (job.itemsize // 4), job.n * job.itemsize * job.args)
+
+
 cdef void map_run(map_job *job, int cost) noexcept nogil:
     cdef Py_ssize_t lanes = FA_GROUP // job.itemsize
     job.stream = streams(job)
-    run(map_task, job, (job.n + lanes - 1) // lanes, fa_parts(job.n * fa_cost_ps[cost] * (job.itemsize // 4) // 1000))
+    run(map_task, job, (job.n + lanes - 1) // lanes, fa_parts(map_ns(job, cost)))
 
 
 # ---- ufunc loops ----------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ cdef void rows_run(rows_job *job, int cost) noexcept nogil:
     job.pack = BLOCK // job.inner if job.inner < SHORT and job.param == NULL else 0
     units = (job.rows + job.pack - 1) // job.pack if job.pack else job.rows * ((job.inner + CHUNK - 1) // CHUNK)
     map.stream = streams(map) and job.inner * map.itemsize >= STREAM
-    run(rows_task, job, units, fa_parts(map.n * fa_cost_ps[cost] * (map.itemsize // 4) // 1000))
+    run(rows_task, job, units, fa_parts(map_ns(map, cost)))
 
 
 cdef inline bint disjoint(char *a, Py_ssize_t a_bytes, char *b, Py_ssize_t b_bytes) noexcept nogil:

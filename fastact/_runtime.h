@@ -92,7 +92,7 @@ static int fa_omp_num_procs(void) { return 1; }
 static int fa_process_threads = 1;              /* set_num_threads */
 static int fa_omp_default = 1;                  /* what OpenMP would use if nobody limited it */
 static __thread int fa_thread_threads;          /* threads(n) of this thread; 0: the process's */
-static __thread int64_t fa_team_ended, fa_asked;   /* when this thread's team last worked; when parts were last asked for */
+static __thread int64_t fa_team_ended, fa_refused; /* when this thread's team last worked; when work that was refused one last ended */
 
 static int fa_threads(void)
 {
@@ -114,6 +114,8 @@ static int64_t fa_now(void)
  * after some milliseconds. Work between the two bounds wakes the team only when such work keeps coming. */
 enum { FA_HOT_NS = 5000, FA_COLD_NS = 200000, FA_AWAKE_NS = 2000000 };
 
+static __thread int fa_refuses;
+
 static int fa_parts(int64_t serial_ns)
 {
     int threads;
@@ -124,9 +126,25 @@ static int fa_parts(int64_t serial_ns)
     if (threads == 1 || serial_ns >= FA_COLD_NS)
         return threads;
     now = fa_now();
-    busy = fa_team_ended > fa_asked ? fa_team_ended : fa_asked;
-    fa_asked = now;
-    return now - busy < FA_AWAKE_NS ? threads : 1;
+    busy = fa_team_ended > fa_refused ? fa_team_ended : fa_refused;
+    fa_refuses = now - busy >= FA_AWAKE_NS;
+    return fa_refuses ? 1 : threads;
+}
+
+/* Work on this thread alone has ended. Its end counts, not its begin: memory can make it longer than a team stays awake. */
+static void fa_alone_ends(void)
+{
+    if (fa_refuses) {
+        fa_refuses = 0;
+        fa_refused = fa_now();
+    }
+}
+
+/* Serial nanoseconds of so many picoseconds of computing, or of moving so many bytes when caches near the core do not hold them. */
+static int64_t fa_serial_ns(int64_t ps, int64_t bytes)
+{
+    const int64_t moving = bytes >= 4 << 20 ? bytes / 20 : 0;
+    return ps / 1000 > moving ? ps / 1000 : moving;
 }
 
 static void fa_team_begins(void) { fa_team_exists = 1; }

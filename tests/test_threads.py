@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shlex
+import shutil
+import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -347,3 +352,50 @@ assert right(e)""",
 @pytest.mark.parametrize("case", FORKS)
 def test_fork(case: str) -> None:
     run_python(FORK + FORKS[case], timeout=90)
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> ctypes.CDLL:
+    """fastact/_runtime.h by itself, of a process that asks for four threads."""
+    compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")
+    if shutil.which(compiler[0]) is None:
+        pytest.skip("needs a C compiler")
+    root = Path(__file__).parent.parent
+    (tmp_path / "runtime.c").write_text("""
+#include "_runtime.h"
+int parts(int64_t ns) { fa_process_threads = 4; return fa_parts(ns); }
+void alone_ends(void) { fa_alone_ends(); }
+int64_t serial_ns(int64_t ps, int64_t bytes) { return fa_serial_ns(ps, bytes); }
+""")
+    includes = [f"-I{root / 'fastact'}", f"-I{root / 'include'}"]
+    flags = ["-shared", "-fPIC", "-DFA_ISAS=", "-w", *includes, "-o", "runtime.so"]
+    subprocess.run([*compiler, "runtime.c", *flags, "-lpthread"], cwd=tmp_path, check=True)
+    library = ctypes.CDLL(str(tmp_path / "runtime.so"))
+    library.serial_ns.restype = ctypes.c_int64
+    return library
+
+
+def test_work_that_keeps_coming_wakes_the_team_however_long_it_takes(runtime: ctypes.CDLL) -> None:
+    between = ctypes.c_int64(100_000)           # nanoseconds: worth it for a team that is awake
+    assert runtime.parts(between) == 1
+    time.sleep(0.005)                           # the work took longer than a team stays awake
+    runtime.alone_ends()
+    assert runtime.parts(between) == 4
+    assert runtime.parts(ctypes.c_int64(4_000)) == 1
+
+
+def test_work_that_comes_now_and_then_lets_the_team_sleep(runtime: ctypes.CDLL) -> None:
+    for _ in range(3):
+        assert runtime.parts(ctypes.c_int64(100_000)) == 1
+        runtime.alone_ends()
+        time.sleep(0.005)
+    assert runtime.parts(ctypes.c_int64(300_000)) == 4
+
+
+def test_what_memory_takes_counts_too(runtime: ctypes.CDLL) -> None:
+    def serial_ns(ps: int, nbytes: int) -> int:
+        return runtime.serial_ns(ctypes.c_int64(ps), ctypes.c_int64(nbytes))
+
+    assert serial_ns(60_000_000, 1 << 20) == 60_000
+    assert serial_ns(60_000_000, 1 << 23) >= 200_000
+    assert serial_ns(10**12, 1 << 23) == 10**9
