@@ -3,8 +3,6 @@
  * A sample's target has a weight a_c for each class: `lab` at the label, the rest ("dense": probabilities, smoothing) summed
  * span by span without being stored. 0 * inf = 0; a sample of weight 0 is left out like an ignored one.
  */
-#undef LOTS
-#define LOTS ((size_t)4)                            /* groups that are worked on together, a step after the other */
 #undef SAMPLE
 #define SAMPLE(tensor, r) ((REAL *)job->tensor + (r) * job->cols)
 

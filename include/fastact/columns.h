@@ -15,7 +15,9 @@
  * the number of classes: a class axis elsewhere and a short row give the same bits. */
 #undef GROUP
 #undef COLUMNS_CAPACITY
+#undef LOTS
 #define GROUP 8
+#define LOTS ((size_t)4)                            /* groups that are worked on together, a step after the other */
 #define COLUMNS_CAPACITY (FA_COLUMNS_BYTES / sizeof(REAL))
 
 /* What has been summed, and how many maxima were left out of it. */

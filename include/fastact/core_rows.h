@@ -3,6 +3,7 @@
 #include "fastact/rows.h"
 #include "fastact/transpose.h"
 #include "fastact/columns.h"
+#include "fastact/short_rows.h"
 #include "fastact/softmax.h"
 #include "fastact/classes.h"
 #include "fastact/class_columns.h"

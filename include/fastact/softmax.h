@@ -225,12 +225,72 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
         stream_end();
 }
 
+#if SHORT_ROWS
+/* finish of a group, in vectors */
+FA_INLINE void F(short_finish)(F(short_group) *g, const int result)
+{
+    double logs[LANES];
+    if (result != F(SOFTMAX))
+        log1p_of_sums(logs, g->sum);
+    for (size_t r = 0; r < LANES; r += FA_FLOATS) {
+        const FA_VECTOR m = FA_PS(loadu)(g->m + r);
+        const FA_DOUBLES low = FA_PD(loadu)(g->sum + r), high = FA_PD(loadu)(g->sum + r + FA_FLOATS / 2), one = FA_PD(set1)(1.0);
+        FA_VECTOR by;
+        if (result == F(SOFTMAX))
+            by = FA_PS(or)(FA_NARROWED(FA_PD(div)(one, low), FA_PD(div)(one, high)), FA_SAME(m, FA_PS(set1)(REAL_INF)));
+        else {
+            const FA_DOUBLES log_low = FA_PD(loadu)(logs + r), log_high = FA_PD(loadu)(logs + r + FA_FLOATS / 2);
+            if (result == F(LOG_SOFTMAX))
+                by = FA_PS(or)(FA_NARROWED(log_low, log_high), F(short_no_sum)(g, r));
+            else {
+                const FA_VECTOR sum = FA_NARROWED(low, high), none = FA_AS_FLOATS(FA_IS_ZERO(FA_LOAD_INTS(g->maxima + r)));
+                const FA_VECTOR nothing = FA_PS(blendv)(sum, FA_PS(set1)(-REAL_INF), FA_SAME(sum, FA_PS(setzero)()));
+                by = FA_NARROWED(FA_PD(add)(FA_LOW_DOUBLES(m), log_low), FA_PD(add)(FA_HIGH_DOUBLES(m), log_high));
+                by = FA_PS(blendv)(by, nothing, none);
+            }
+        }
+        FA_PS(storeu)(g->by + r, by);
+    }
+}
+
+/* Of 1024x10 in cache, one thread of Zen 3, against softmax_columns: softmax 1.42 times as fast, log_softmax 1.32, logsumexp 1.43. */
+FA_INLINE void F(short_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int result)
+{
+    const size_t n = job->cols, size = n * LANES;
+    REAL panel[LOTS * FA_SHORT * LANES] __attribute__((aligned(64))), few[FA_SHORT * LANES];
+    F(short_group) groups[LOTS];
+    for (ptrdiff_t unit = begin; unit < end; unit += (ptrdiff_t)LOTS) {
+        const size_t first = (size_t)unit * LANES, lots = (size_t)(end - unit) < LOTS ? (size_t)(end - unit) : LOTS;
+        for (size_t i = 0, row = first; i < lots; i++, row += LANES) {
+            ptrdiff_t stride = job->x_stride;
+            const REAL *x = F(short_whole)(few, ROW(x, row), &stride, n, job->outer - row < LANES ? job->outer - row : LANES);
+            F(short_in)(panel + i * size, x, stride, n, groups[i].m);
+        }
+        for (size_t i = 0; i < lots; i++) F(short_sum)(panel + i * size, n, groups + i, result == F(SOFTMAX), result != F(SOFTMAX));
+        for (size_t i = 0; i < lots; i++) F(short_finish)(groups + i, result);
+        for (size_t i = 0, row = first; i < lots; i++, row += LANES) {
+            const size_t count = job->outer - row < LANES ? job->outer - row : LANES;
+            if (result == F(LOGSUMEXP))
+                for (size_t r = 0; r < count; r++) *ROW(y, row + r) = groups[i].by[r];
+            else if (count == LANES)
+                F(short_out)(panel + i * size, ROW(y, row), job->y_stride, n, groups + i, result == F(LOG_SOFTMAX));
+            else {
+                F(short_out)(panel + i * size, few, (ptrdiff_t)n, n, groups + i, result == F(LOG_SOFTMAX));
+                for (size_t r = 0; r < count; r++) memcpy(ROW(y, row + r), few + r * n, n * sizeof(REAL));
+            }
+        }
+    }
+}
+#endif
+
 #undef SOFTMAX_KERNEL
 #define SOFTMAX_KERNEL(name, result)                                                    \
+    FA_SHORT_KERNEL(name, fa_rows_job, F(short_softmax)(job, begin, end, F(result)))    \
     ROWS(name)                                                                          \
     {                                                                                   \
         const fa_rows_job *job = job_;                                                  \
         const int general = job->where || job->temperature != 1.0;                      \
+        FA_IF_SHORT(!general, F(name##_short)(job, begin, end))                         \
         if (fa_by_columns(job->cols, job->inner)) {                                     \
             if (general)                                                                \
                 F(softmax_columns)(job, begin, end, 1, F(result));                      \

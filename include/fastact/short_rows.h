@@ -1,0 +1,133 @@
+/* short_rows.h (template): the pieces of columns.h for short rows of float32 without mask and temperature, by intrinsics, of AVX2 alone
+ * (AVX-512 was not measured). LANES rows are a group, a row to a lane.
+ *
+ * What gcc makes of columns.h is not arithmetic to a half: maxima are found here in the vectors that transposing makes, results computed in
+ * those that it takes back, and what is said of a group stays in vectors. The same sums in the same order, so the same bits. Each step is
+ * taken for LOTS groups before the next, so that their latencies hide behind each other.
+ */
+#undef SHORT_ROWS
+#undef FA_IF_SHORT
+#undef FA_SHORT_KERNEL
+#if TABLE && !defined(__AVX512F__)
+#define SHORT_ROWS 1
+
+/* What is known of a group's rows. */
+typedef struct {
+    double sum[LANES];                      /* of the exponentials, of all but one maximum if these are counted */
+    REAL m[LANES], by[LANES];               /* the maxima; what results are made with */
+    INT maxima[LANES];
+} __attribute__((aligned(64))) F(short_group);
+
+#define FA_LOAD_INTS(from) _mm256_loadu_si256((const __m256i *)(from))
+#define FA_SAME(a, b) _mm256_cmp_ps(a, b, _CMP_EQ_OQ)
+
+/* `count` rows, `stride` apart: as they lie or, if they are no whole group, in `few`, with zeros behind them. */
+FA_INLINE const REAL *F(short_whole)(REAL *few, const REAL *x, ptrdiff_t *stride, size_t n, size_t count)
+{
+    if (count == LANES)
+        return x;
+    memset(few, 0, n * LANES * sizeof(REAL));
+    for (size_t r = 0; r < count; r++) memcpy(few + r * n, x + (ptrdiff_t)r * *stride, n * sizeof(REAL));
+    *stride = (ptrdiff_t)n;
+    return few;
+}
+
+/* A group's rows, `stride` apart, into the panel [n][LANES], and their maxima. */
+FA_INLINE void F(short_in)(REAL *panel, const REAL *x, ptrdiff_t stride, size_t n, REAL *m)
+{
+    for (size_t r = 0; r < LANES; r += FA_FLOATS) {
+        FA_VECTOR top[2] = {FA_PS(set1)(-REAL_MOST), FA_PS(set1)(-REAL_MOST)};
+        for (size_t c = 0; c < n; c += PIECE) {
+            const size_t at = n - c < PIECE ? n - PIECE : c;
+            F(pieces) v[PIECE];
+            for (size_t i = 0; i < PIECE; i++) v[i] = F(load_pieces)(x + (ptrdiff_t)(r + i) * stride + at, (ptrdiff_t)PIECE * stride);
+            F(transpose_lanes)(v);
+            for (size_t i = 0; i < PIECE; i++) {
+                FA_PS(storeu)(panel + (at + i) * LANES + r, v[i]);
+                top[i % 2] = FA_PS(max)(v[i], top[i % 2]);
+            }
+        }
+        FA_PS(storeu)(m + r, FA_PS(max)(top[0], top[1]));
+    }
+}
+
+/* What panel_sum and panel_end do. The vectors of a class side by side: one after the other 4 % slower. */
+FA_INLINE void F(short_sum)(REAL *x, size_t n, F(short_group) *g, const int store, const int rest)
+{
+    const FA_VECTOR limit = FA_PS(set1)(LIMIT(exp_normal_lo)), top[2] = {FA_PS(loadu)(g->m), FA_PS(loadu)(g->m + FA_FLOATS)};
+    const __m256i all = FA_INT(set1)((INT)n);
+    FA_DOUBLES sum[4] = {FA_PD(setzero)(), FA_PD(setzero)(), FA_PD(setzero)(), FA_PD(setzero)()};
+    __m256i maxima[2] = {all, all};
+    for (size_t left = n, part; left; left -= part) {
+        FA_VECTOR acc[2] = {FA_PS(setzero)(), FA_PS(setzero)()};
+        part = left < GROUP ? left : GROUP;
+        _Pragma("GCC unroll 1")
+        for (size_t c = 0; c < part; c++, x += LANES)
+            for (size_t k = 0; k < 2; k++) {
+                const FA_VECTOR v = FA_PS(loadu)(x + k * FA_FLOATS), d = FA_PS(sub)(v, top[k]);
+                const FA_VECTOR e = FA_UNLESS_UNDER(d, limit, exp_of_vector(d, d, 0));
+                if (rest) {
+                    const FA_VECTOR other = _mm256_cmp_ps(v, top[k], _CMP_NEQ_UQ);
+                    acc[k] = FA_PS(add)(acc[k], FA_PS(and)(other, e));
+                    maxima[k] = FA_INT(add)(maxima[k], FA_BITS_OF(other));
+                } else
+                    acc[k] = FA_PS(add)(acc[k], e);
+                if (store)
+                    FA_PS(storeu)(x + k * FA_FLOATS, e);
+            }
+        for (size_t k = 0; k < 2; k++) {
+            sum[2 * k] = FA_PD(add)(sum[2 * k], FA_LOW_DOUBLES(acc[k]));
+            sum[2 * k + 1] = FA_PD(add)(sum[2 * k + 1], FA_HIGH_DOUBLES(acc[k]));
+        }
+    }
+    for (size_t k = 0; k < 2; k++) {
+        if (rest) {
+            const __m256i more = _mm256_max_epi32(FA_INT(sub)(maxima[k], FA_INT(set1)(1)), _mm256_setzero_si256());
+            sum[2 * k] = FA_PD(add)(sum[2 * k], _mm256_cvtepi32_pd(_mm256_castsi256_si128(more)));
+            sum[2 * k + 1] = FA_PD(add)(sum[2 * k + 1], _mm256_cvtepi32_pd(_mm256_extracti128_si256(more, 1)));
+            FA_STORE_INTS(g->maxima + k * FA_FLOATS, maxima[k]);
+        }
+        FA_PD(storeu)(g->sum + k * FA_FLOATS, sum[2 * k]);
+        FA_PD(storeu)(g->sum + k * FA_FLOATS + FA_FLOATS / 2, sum[2 * k + 1]);
+    }
+}
+
+/* From the panel to the group's rows: its exponentials times `by`, or `logs`: logits less m and `by`. */
+FA_INLINE void F(short_out)(const REAL *panel, REAL *y, ptrdiff_t stride, size_t n, const F(short_group) *g, const int logs)
+{
+    for (size_t r = 0; r < LANES; r += FA_FLOATS) {
+        const FA_VECTOR by = FA_PS(loadu)(g->by + r), m = FA_PS(loadu)(g->m + r);
+        for (size_t c = 0; c < n; c += PIECE) {
+            const size_t at = n - c < PIECE ? n - PIECE : c;
+            F(pieces) v[PIECE];
+            for (size_t i = 0; i < PIECE; i++) {
+                const FA_VECTOR p = FA_PS(loadu)(panel + (at + i) * LANES + r);
+                v[i] = logs ? FA_PS(sub)(FA_PS(sub)(p, m), by) : FA_PS(mul)(p, by);
+            }
+            F(transpose_lanes)(v);
+            for (size_t i = 0; i < PIECE; i++) F(store_pieces)(y + (ptrdiff_t)(r + i) * stride + at, (ptrdiff_t)PIECE * stride, v[i]);
+        }
+    }
+}
+
+/* True where a row has no maximum or an infinite one: its sum says nothing. */
+FA_INLINE FA_VECTOR F(short_no_sum)(const F(short_group) *g, size_t r)
+{
+    const FA_VECTOR none = FA_AS_FLOATS(FA_IS_ZERO(FA_LOAD_INTS(g->maxima + r)));
+    return FA_PS(or)(none, FA_SAME(FA_PS(loadu)(g->m + r), FA_PS(set1)(REAL_INF)));
+}
+
+/* A function of its own: within those for other shapes gcc keeps half of what is here in memory (softmax 95 -> 120 ns a group). */
+#define FA_SHORT_KERNEL(name, of, run) \
+    FA_SHARED void F(name##_short)(const of *job, ptrdiff_t begin, ptrdiff_t end) { run; }
+/* Returns with `run` done if a job's rows are taken this way. */
+#define FA_IF_SHORT(also, run)                                                          \
+    if ((also) && job->inner == 1 && job->cols >= PIECE && job->cols <= FA_SHORT) {     \
+        run;                                                                            \
+        return;                                                                         \
+    }
+#else
+#define SHORT_ROWS 0
+#define FA_SHORT_KERNEL(name, of, run)
+#define FA_IF_SHORT(also, run)
+#endif
