@@ -7,6 +7,7 @@
 #include "fastact/softmax.h"
 #include "fastact/classes.h"
 #include "fastact/class_columns.h"
+#include "fastact/short_losses.h"
 #include "fastact/xent.h"
 #include "fastact/nll.h"
 #include "fastact/log_loss.h"

@@ -214,6 +214,8 @@ FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t
     {                                                                                   \
         const fa_xent_job *job = job_;                                                  \
         const int dense = job->target || job->smoothing != 0.0;                         \
+        FA_IF_SHORT(!with_grad && F(given) != F(LOG_PROBS) && job->target && !job->labels && job->smoothing == 0.0 && !job->weight \
+                    && !job->sample_weight, F(short_dense)(job, begin, end, F(given)))  \
         if (fa_class_by_columns(job, FA_ROWS_##name)) {                                 \
             if (dense)                                                                  \
                 F(nll_columns)(job, begin, end, 1, with_grad, F(given));                \

@@ -8,7 +8,7 @@
 #undef SHORT_ROWS
 #undef FA_IF_SHORT
 #undef FA_SHORT_KERNEL
-#if TABLE && !defined(__AVX512F__)
+#if TABLE && defined(FA_SHUFFLES) && !defined(__AVX512F__)
 #define SHORT_ROWS 1
 
 /* What is known of a group's rows. */
@@ -107,6 +107,31 @@ FA_INLINE void F(short_out)(const REAL *panel, REAL *y, ptrdiff_t stride, size_t
             F(transpose_lanes)(v);
             for (size_t i = 0; i < PIECE; i++) F(store_pieces)(y + (ptrdiff_t)(r + i) * stride + at, (ptrdiff_t)PIECE * stride, v[i]);
         }
+    }
+}
+
+/* The sums of a group's rows as they lie in v, behind which PIECE numbers may be read. */
+FA_INLINE void F(short_add)(double *sum, const REAL *v, size_t n)
+{
+    for (size_t r = 0; r < LANES; r += FA_FLOATS) {
+        FA_DOUBLES low = FA_PD(setzero)(), high = low;
+        FA_VECTOR acc = FA_PS(setzero)();
+        for (size_t c = 0; c < n; c += PIECE) {
+            F(pieces) p[PIECE];
+            for (size_t i = 0; i < PIECE; i++) p[i] = F(load_pieces)(v + (r + i) * n + c, (ptrdiff_t)(PIECE * n));
+            F(transpose_lanes)(p);
+            acc = FA_PS(add)(acc, p[0]);
+            if (n - c > 1) acc = FA_PS(add)(acc, p[1]);
+            if (n - c > 2) acc = FA_PS(add)(acc, p[2]);
+            if (n - c > 3) acc = FA_PS(add)(acc, p[3]);
+            if ((c + PIECE) % GROUP == 0 || n - c <= PIECE) {
+                low = FA_PD(add)(low, FA_LOW_DOUBLES(acc));
+                high = FA_PD(add)(high, FA_HIGH_DOUBLES(acc));
+                acc = FA_PS(setzero)();
+            }
+        }
+        FA_PD(storeu)(sum + r, low);
+        FA_PD(storeu)(sum + r + FA_FLOATS / 2, high);
     }
 }
 
