@@ -93,16 +93,29 @@ static inline REAL F(exp2m1_of)(REAL f)
  * line less a quotient that vanishes far out; what d lost by rounding q gives back where it matters. t' = c1 + c3 s is carried in
  * two parts; c1 is short, so that it less the slope is exact. Max error 2.6 ULP (3.6 without FMA), near the zero at -0.7525 1.6 of
  * the larger term. q as (w(1 - d(2 + w)) + ..)/(1 + w(2 + w)): 3.1, at the same speed; from 15/16 or 7/8 instead of 1: 2.9 to 3.1,
- * and 2.2 at the zero; without the low part of x^2 in the slope 2.9 | 3.1; by two quotients: 3.3 | 3.4. */
-static inline REAL F(gelu_tanh_d)(REAL x)
+ * and 2.2 at the zero; without the low part of x^2 in the slope 2.9 | 3.1; by two quotients: 3.3 | 3.4. In two steps, see PASSES
+ * in loops.h: p, s and the low part of x^2 between them. */
+static inline REAL F(gelu_tanh_d_a)(REAL x) { return -F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)); }
+static inline void F(gelu_tanh_d_first)(REAL x, REAL *p, REAL *S, REAL *low)
+{
+    REAL s_low, f;
+    const REAL a = F(gelu_tanh_d_a)(x), s = F(two_product)(a, a, &s_low), z = F(gelu_tanh_split)(a, s, s_low, TAIL, &f, low);
+    *p = F(exp2m1_of)(f);
+    *S = F(exp2_of)(z);
+}
+static inline REAL F(gelu_tanh_d_last)(REAL x, REAL p, REAL S, REAL low)
 {
     const REAL c1 = K(0x1.98628p0f, 0x1.9884533d6028p0), c3 = K(0x1.b6672ap-3f, 0x1.b6676bf7450f4p-3), c = TAIL_SCALE;
-    REAL s_low, f, low;
-    const REAL a = -F(at_most)(F(abs)(x), LIMIT(gelu_tanh_hi)), s = F(two_product)(a, a, &s_low), z = F(gelu_tanh_split)(a, s, s_low, TAIL, &f, &low);
-    const REAL slope = FMA(s, c3, c1), slope_low = FMA(K(0x1.0a2b24p1f, 0x1.0a2b23f3bab73p1), low, FMA(s, c3, c1 - slope));
-    const REAL S = F(exp2_of)(z), p = F(exp2m1_of)(f), w = FMA(p, S * c, S * c);
+    const REAL a = F(gelu_tanh_d_a)(x), s = a * a, slope = FMA(s, c3, c1);
+    const REAL slope_low = FMA(K(0x1.0a2b24p1f, 0x1.0a2b23f3bab73p1), low, FMA(s, c3, c1 - slope)), w = FMA(p, S * c, S * c);
     const REAL d = FMA(a, slope, C(1.0)), v = FMA(w, w, w + w), q = FMA(-d, v, FMA(a, slope_low, w)) / (C(1.0) + v);
     return FMA((FMA(p, d + q, q) + d) * S, x > C(0.0) ? -c : c, x > C(0.0) ? C(1.0) : C(0.0));
+}
+static inline REAL F(gelu_tanh_d)(REAL x)
+{
+    REAL p, S, low;
+    F(gelu_tanh_d_first)(x, &p, &S, &low);
+    return F(gelu_tanh_d_last)(x, p, S, low);
 }
 
 /* s/(1 - tanh(x)/x) in s = x^2, |x| <= 1: tanh x = x - x s/D. Error of x - tanh x 2^-25 | 2^-57. The last two steps singly: in
