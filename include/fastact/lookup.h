@@ -46,7 +46,14 @@
 #define FA_AS_FLOATS(bits) _mm256_castsi256_ps(bits)
 #define FA_AND(a, b) _mm256_and_si256(a, b)
 #define FA_PS_OF(integers) _mm256_cvtepi32_ps(integers)
-#define FA_ENTRIES(table, bits) _mm256_permutevar8x32_ps(_mm256_load_ps(table), bits)
+/* The table in a register: with one that it reads from memory the look-up takes Zen 3 two cycles, not one. */
+static inline __m256 fa_table_of_8(const float *table)
+{
+    __m256 v = _mm256_load_ps(table);
+    __asm__("" : "+x"(v));
+    return v;
+}
+#define FA_ENTRIES(table, bits) _mm256_permutevar8x32_ps(fa_table_of_8(table), bits)
 /* The entry of 4, which stand in the table twice */
 #define FA_ENTRIES_4(table, bits) _mm256_permutevar_ps(_mm256_load_ps((const float *)(table)), bits)
 #define FA_ENTRIES_16(table, bits) _mm256_blendv_ps(FA_ENTRIES(table, bits), FA_ENTRIES((table) + 8, bits), FA_AS_FLOATS(FA_SHIFTED(bits, 28)))
