@@ -56,11 +56,7 @@ FA_SHARED void F(any_log_shares)(REAL *v, const REAL *a, const REAL *x, size_t c
         if (divergence)
             LANE(LANES) l[j] = F(log_ratio)(a[j], x[j]);
         else {
-#if TABLE
             F(log_any)(l, x, NULL, LANES);
-#else
-            LANE(LANES) l[j] = F(log)(x[j]);
-#endif
             LANE(LANES) l[j] = -l[j];
         }
         LANE(LANES) v[j] = F(share)(a[j], l[j], x[j]);
@@ -76,22 +72,20 @@ FA_INLINE void F(add_shares)(REAL *acc, const REAL *a, const REAL *x, const size
         if (given == F(LOG_PROBS))
             LANE(lanes) acc[j] += F(share)(a[j], -x[j], x[j]);
         else {
-#if TABLE
             /* Numbers that are no special case, nearly all: a loop without them, with the same bits. */
             REAL sum[SPAN];
             LANE(lanes) sum[j] = acc[j];
             for (; steps; steps--, a += stride, x += stride)
-                if (given == F(PROBS) && (all_normal(x, lanes) || all_normal_or_both_zero(x, a, lanes))) {
-                    log_by_table(v, x, NULL, NULL, lanes);
+                if (given == F(PROBS) && (F(all_normal)(x, lanes) || F(all_normal_or_both_zero)(x, a, lanes))) {
+                    F(log_normals)(v, x, lanes);
                     LANE(lanes) sum[j] -= a[j] * v[j];
-                } else if (given == F(DIVERGENCE) && all_normal(x, lanes) && all_normal(a, lanes))
+                } else if (given == F(DIVERGENCE) && F(all_normal)(x, lanes) && F(all_normal)(a, lanes))
                     LANE(lanes) sum[j] += a[j] * F(log_ratio_of)(F(bits)(a[j]), F(bits)(x[j]), C(0.0));
                 else
                     break;
             LANE(lanes) acc[j] = sum[j];
             if (!steps)
                 break;
-#endif
             F(any_log_shares)(v, a, x, lanes, given == F(DIVERGENCE));
             LANE(lanes) acc[j] += v[j];
         }

@@ -1,5 +1,5 @@
-/* log_lanes.h (template): the logarithms of several lanes at a time, for sums. In float32 by a table where there is one (TABLE):
- * straight where all numbers are positive and normal, with F(log)'s special cases around it where one is not. The same bits both ways.
+/* log_lanes.h (template): the logarithms of several lanes at a time, for sums: straight where all numbers are positive and normal, with
+ * F(log)'s special cases around it where one is not. The same bits both ways. In float32 by a table where there is one (TABLE).
  */
 #if TABLE
 #include "fastact/log_table.h"
@@ -31,7 +31,43 @@ FA_INLINE void F(log_with_low)(REAL *y, const REAL *x, const REAL *low, size_t c
     if (all_normal_to(x, low ? 0x40000000 : 0x7f800000, count)) log_by_table(y, x, low, NULL, count);      /* to 2, or infinity */
     else F(log_any)(y, x, low, count);
 }
+
+FA_INLINE int F(all_normal)(const REAL *x, size_t count) { return all_normal(x, count); }
+FA_INLINE int F(all_normal_or_both_zero)(const REAL *x, const REAL *a, size_t count) { return all_normal_or_both_zero(x, a, count); }
+#else
+FA_SHARED void F(log_any)(REAL *y, const REAL *x, const REAL *low, size_t count)
+{
+    (void)low;
+    for (; count; count -= LANES, y += LANES, x += LANES) LANE(LANES) y[j] = F(log)(x[j]);
+}
+
+/* Whether all x are positive normal numbers. */
+FA_INLINE int F(all_normal)(const REAL *x, size_t count)
+{
+    INT all = -1;
+    _Pragma("omp simd reduction(&:all)") for (size_t j = 0; j < count; j++) all &= -(INT)F(is_normal)(x[j]);
+    return (int)all;
+}
+
+/* Whether each x is one, or 0 as its factor a is. */
+FA_INLINE int F(all_normal_or_both_zero)(const REAL *x, const REAL *a, size_t count)
+{
+    INT all = -1;
+    _Pragma("omp simd reduction(&:all)")
+    for (size_t j = 0; j < count; j++) all &= -(INT)(F(is_normal)(x[j]) | ((x[j] == C(0.0)) & (a[j] == C(0.0))));
+    return (int)all;
+}
 #endif
+
+/* Of positive normal numbers. */
+FA_INLINE void F(log_normals)(REAL *y, const REAL *x, size_t count)
+{
+#if TABLE
+    log_by_table(y, x, NULL, NULL, count);
+#else
+    LANE(count) y[j] = F(log_normal)(x[j]);
+#endif
+}
 
 /* log x for `count` x, a multiple of LANES known when compiling. */
 FA_INLINE void F(log_lanes)(REAL *y, const REAL *x, size_t count)
@@ -39,7 +75,8 @@ FA_INLINE void F(log_lanes)(REAL *y, const REAL *x, size_t count)
 #if TABLE
     F(log_with_low)(y, x, NULL, count);
 #else
-    LANE(count) y[j] = F(log)(x[j]);
+    if (F(all_normal)(x, count)) F(log_normals)(y, x, count);
+    else F(log_any)(y, x, NULL, count);
 #endif
 }
 
