@@ -11,6 +11,7 @@ cdef extern from "_runtime.h" nogil:
         const uint8_t *where
         void *grad
         int stream
+        void *wide
         void *loss
         double *partial
         size_t outer, cols, inner, unit_rows
@@ -25,6 +26,7 @@ cdef extern from "_runtime.h" nogil:
         int64_t *bad
     size_t fa_class_unit_rows(const fa_xent_job *job, int kernel, size_t itemsize)
     size_t fa_class_units(const fa_xent_job *job, int kernel, size_t itemsize)
+    int fa_class_wide(const fa_xent_job *job, int kernel, size_t itemsize)
     int64_t fa_class_ns(const fa_xent_job *job, int kernel, size_t itemsize)
 
 
@@ -87,14 +89,20 @@ def class_loss(int kernel, tuple shape, cnp.ndarray x, labels, target, where, we
     return total, divisor, bad
 
 
-cdef void class_compute(fa_xent_job *job, int kernel, int dtype, Py_ssize_t units, bint mean, double *total,
+cdef void class_compute(fa_xent_job *job, int kernel, int dtype, bint mean, double *total,
                         double *divisor) noexcept nogil:
     cdef fa_fp modes = fa_fp_enter()
+    cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, units
+    cdef int parts
     if job.labels != NULL and kernel != FA_ROWS_log_loss:    # which has no divisor and tells bad labels by nan
         divisor[0] = check_labels(job, dtype)
     if job.bad[0] < 0 and job.outer * job.inner * job.cols > 0:
         job.scale = 1.0 if not mean else 1.0 / divisor[0] if divisor[0] != 0.0 else 0.0
-        run(table.rows.run[kernel][dtype], job, units, fa_parts(fa_class_ns(job, kernel, 8 if dtype == FA_F64 else 4)))
+        parts = fa_parts(fa_class_ns(job, kernel, itemsize))
+        job.wide = wide_scratch(fa_class_wide(job, kernel, itemsize), parts)
+        units = fa_class_units(job, kernel, itemsize)
+        run(table.rows.run[kernel][dtype], job, units, parts)
+        free(job.wide)
         total[0] = tree_sum(job.partial, units, 1)
     fa_fp_leave(modes)
 
@@ -105,7 +113,7 @@ cdef int64_t class_run(fa_xent_job *job, int kernel, int dtype, bint mean, doubl
     total: the sum of the losses. divisor: the total weight of the samples, computed here if there are labels.
     """
     cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, samples = job.outer * job.inner
-    cdef Py_ssize_t units = fa_class_units(job, kernel, itemsize)
+    cdef Py_ssize_t units = fa_class_units(job, kernel, itemsize)       # wide blocks are fewer
     cdef Py_ssize_t slots = max(units, (samples + FA_LABEL_UNIT - 1) // FA_LABEL_UNIT, 1)
     cdef int64_t bad
     cdef char *memory = <char *>malloc(slots * (sizeof(double) + sizeof(int64_t)))
@@ -121,10 +129,10 @@ cdef int64_t class_run(fa_xent_job *job, int kernel, int dtype, bint mean, doubl
     if job.cols == 0 and job.loss != NULL:              # sums of nothing
         memset(job.loss, 0, samples * itemsize)
     if fa_class_ns(job, kernel, itemsize) < 2000:       # letting others run costs more than this takes
-        class_compute(job, kernel, dtype, units, mean, total, divisor)
+        class_compute(job, kernel, dtype, mean, total, divisor)
     else:
         with nogil:
-            class_compute(job, kernel, dtype, units, mean, total, divisor)
+            class_compute(job, kernel, dtype, mean, total, divisor)
     bad = job.bad[0]
     free(memory)
     return bad

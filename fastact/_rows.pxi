@@ -20,11 +20,14 @@ cdef extern from "_runtime.h" nogil:
         void *top
         double *partial
         int stream
+        void *wide
     const char *fa_rows_names[FA_NROWS]
     size_t fa_rows_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
     size_t fa_split_chunks(size_t cols, size_t itemsize)
     int fa_by_columns(size_t cols, size_t inner)
-    size_t fa_columns_units(size_t outer, size_t cols, size_t inner, size_t itemsize)
+    int fa_columns_wide(size_t outer, size_t cols, size_t inner, size_t itemsize)
+    size_t fa_columns_units(size_t outer, size_t cols, size_t inner, size_t itemsize, int wide)
+    size_t fa_wide_size(int parts)
 
 ROWS_ID = {fa_rows_names[i].decode(): i for i in range(FA_NROWS)}
 
@@ -39,14 +42,26 @@ cdef bint splits(fa_rows_job *job, int kernel, Py_ssize_t itemsize) noexcept nog
             and row_ns(job.cols, itemsize) >= 10000)
 
 
+cdef void *wide_scratch(bint wanted, int parts) noexcept nogil:
+    """Scratch for the wide blocks of columns of a run in so many parts. NULL: blocks are narrow."""
+    cdef void *scratch = malloc(fa_wide_size(parts)) if wanted else NULL
+    if scratch != NULL:
+        (<size_t *>scratch)[0] = 0
+    return scratch
+
+
 cdef void softmax_run(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
     """Any job of the softmax family with at least one class and one row."""
     cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4
     cdef int parts = fa_parts(row_ns(job.outer * job.cols * job.inner, itemsize))
     job.stream = (past_caches(job.outer * job.cols * job.inner * itemsize * (2 if job.dy == NULL else 3))
                   and job.y != job.x and job.y != job.dy)
+    job.wide = NULL
     if fa_by_columns(job.cols, job.inner):
-        run(table.rows.run[kernel][dtype], job, fa_columns_units(job.outer, job.cols, job.inner, itemsize), parts)
+        job.wide = wide_scratch(fa_columns_wide(job.outer, job.cols, job.inner, itemsize), parts)
+        run(table.rows.run[kernel][dtype], job,
+            fa_columns_units(job.outer, job.cols, job.inner, itemsize, job.wide != NULL), parts)
+        free(job.wide)
     elif parts > 1 and splits(job, kernel, itemsize):
         softmax_split(kernel, dtype, job, itemsize, parts)
     else:

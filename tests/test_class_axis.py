@@ -42,6 +42,44 @@ def test_any_class_axis(shape, axis, dtype, kind):
         assert_array_equal(fastact.cross_entropy(logits, target, axis=axis, reduction=reduction, **options), loss)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("classes", "pixels"), [(100, 2003), (700, 803)])
+def test_wide_blocks_have_the_bits_of_single_columns(classes, pixels, dtype, isa):
+    """Blocks of several vectors in L2, and of one in L1: the same samples alone."""
+    rng = np.random.default_rng(classes)
+    shape, inner = (2, classes, pixels), slice(100, 109)
+    x, teacher = (rng.normal(0, 3, shape).astype(dtype) for _ in range(2))
+    keep, weight, labels = rng.random(shape) < 0.9, rng.random(classes) + 0.1, rng.integers(0, classes, (2, pixels))
+    probs, dense = fastact.softmax(x, axis=1), fastact.softmax(teacher, axis=1)
+    cases = [("cross_entropy", x, labels, {}), ("cross_entropy", x, dense, {"label_smoothing": 0.1}),
+             ("cross_entropy", x, labels, {"where": keep, "temperature": 2.0, "weight": weight}),
+             ("cross_entropy", dense, dense, {"from_logits": False}), ("nll_loss", x, labels, {"label_smoothing": 0.1}),
+             ("nll_loss", x, labels, {}), ("focal_loss", x, labels, {}), ("distillation_loss", x, teacher, {}),
+             ("distillation_loss", x, teacher, {"temperature": 3.0}), ("kl_divergence", dense, probs, {}),
+             ("entropy", dense, None, {})]  # fmt: skip
+    for name, first, second, options in cases:
+        keep_some = {key: value[..., inner] if key == "where" else value for key, value in options.items()}
+        whole = [a for a in (first, second) if a is not None]
+        some = [np.ascontiguousarray(a[..., inner]) for a in whole]
+        each = {} if name in ("kl_divergence", "entropy") else {"reduction": "none"}
+        loss = getattr(fastact, name)
+        alone = loss(*some, axis=1, **each, **keep_some)
+        with fastact.threads(3):
+            got = loss(*whole, axis=1, **each, **options)
+            assert_array_equal(got[:, inner], alone, err_msg=name)
+            if not each:
+                continue
+            with_grad = getattr(fastact, name + "_with_grad")
+            again, gradient = with_grad(*whole, axis=1, **each, **options)
+            assert_array_equal(again, got, err_msg=name)
+            _, gradient_alone = with_grad(*some, axis=1, **each, **keep_some)
+            assert_array_equal(gradient[..., inner], gradient_alone, err_msg=name)
+            if "weight" not in options:
+                mean = loss(*whole, axis=1, **options)
+                limit = 4 * np.finfo(dtype).eps * np.abs(got).mean(dtype=float)
+                assert_allclose(mean, np.mean(got, dtype=float), rtol=0, atol=limit, err_msg=name)
+
+
 def test_pixels_against_the_formula():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(2, 21, 32, 32)), rng.integers(0, 21, (2, 32, 32))

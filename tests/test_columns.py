@@ -15,10 +15,11 @@ from fastact import _kernels, ufuncs
 FORWARD = ["softmax", "log_softmax", "logsumexp"]
 GRADIENTS = ["softmax_grad", "log_softmax_grad"]
 SHORT = 32                          # classes up to which a row is computed by columns (FA_SHORT)
-# outer, classes, inner: blocks with and without a tail, a short inner, one element, more classes than scratch holds
+# outer, classes, inner: blocks with and without a tail, a short inner, one element, more classes than scratch holds,
+# wide blocks
 STRIDED = [
     (2, 21, 64), (3, 5, 1000), (1, 2, 5000), (2, 1, 37), (5, 3, 7), (40, 12, 3), (3, 70, 2), (2, 33, 15), (2, 33, 16),
-    (1, 300, 20), (2, 700, 9), (1, 5000, 3), (1, 257, 33),
+    (1, 300, 20), (2, 700, 9), (1, 9000, 3), (1, 257, 33), (2, 100, 1003), (1, 700, 530),
 ]  # fmt: skip
 
 
@@ -103,8 +104,11 @@ def test_any_class_axis(shape: tuple[int, int, int], temperature: float, dtype: 
 
 @pytest.mark.parametrize("name", FORWARD + GRADIENTS)
 @pytest.mark.parametrize(
-    ("shape", "axis"), [((1000, 10), -1), ((37, 32), -1), ((2, 21, 1000), 1), ((9, 4, 700), 1), ((90, 21, 3), 1)]
-)
+    ("shape", "axis"),
+    [
+        ((1000, 10), -1), ((37, 32), -1), ((2, 21, 1000), 1), ((9, 4, 700), 1), ((90, 21, 3), 1), ((3, 100, 1003), 1),
+    ],
+)  # fmt: skip
 def test_same_bits_for_any_threads_alignment_and_place(
     name: str, shape: tuple[int, ...], axis: int, dtype: np.dtype
 ) -> None:
@@ -129,7 +133,7 @@ def test_same_bits_for_any_threads_alignment_and_place(
         assert np.array_equal(results[0], other)
 
 
-@pytest.mark.parametrize("shape", [(37, 10), (3, 21, 40), (9, 5, 3), (1, 300, 20)])
+@pytest.mark.parametrize("shape", [(37, 10), (3, 21, 40), (9, 5, 3), (1, 300, 20), (2, 100, 1003)])
 def test_nothing_is_written_beside_the_result(shape: tuple[int, ...], dtype: np.dtype, isa: str) -> None:
     x = numbers(shape, dtype)
     for axis in (1, -1):
@@ -143,7 +147,9 @@ def test_nothing_is_written_beside_the_result(shape: tuple[int, ...], dtype: np.
             assert (around[-32:] == 7).all()
 
 
-@pytest.mark.parametrize(("shape", "axis"), [((40, 9), -1), ((5, 9, 40), 1), ((11, 9, 3), 1), ((1, 300, 20), 1)])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((40, 9), -1), ((5, 9, 40), 1), ((11, 9, 3), 1), ((1, 300, 20), 1), ((2, 100, 1003), 1)]
+)
 def test_masked(shape: tuple[int, ...], axis: int, dtype: np.dtype, isa: str) -> None:
     x, rng = numbers(shape, dtype), np.random.default_rng(2)
     keep = rng.random(shape) < 0.5

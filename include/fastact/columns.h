@@ -19,6 +19,12 @@
 #define GROUP 8
 #define LOTS ((size_t)4)                            /* groups that are worked on together, a step after the other */
 #define COLUMNS_CAPACITY (FA_COLUMNS_BYTES / sizeof(REAL))
+#undef WIDE_CAPACITY
+#undef WIDE_TENSOR
+#undef ALIGNED
+#define WIDE_CAPACITY (FA_WIDE_BYTES / sizeof(REAL))
+#define WIDE_TENSOR(slice, k) ((REAL *)((char *)(slice) + (k) * FA_WIDE_STEP))
+#define ALIGNED(p) ((REAL *)__builtin_assume_aligned(p, 64))
 
 /* What has been summed, and how many maxima were left out of it. */
 typedef struct {
@@ -108,10 +114,10 @@ FA_INLINE void F(panel_dot)(const REAL *a, const REAL *b, size_t n, size_t width
 
 /* ---- a block in memory ---- */
 
-/* How many of n classes the scratch holds at a time. */
-FA_INLINE size_t F(columns_part)(const fa_columns *b, size_t n)
+/* How many of n classes the scratch, of `capacity` numbers, holds at a time. */
+FA_INLINE size_t F(columns_part)(const fa_columns *b, size_t n, const size_t capacity)
 {
-    const size_t most = COLUMNS_CAPACITY / b->width;
+    const size_t most = capacity / b->width;
     return n < most ? n : most;
 }
 
@@ -187,13 +193,13 @@ static void F(columns_out)(const REAL *from, REAL *y, ptrdiff_t stride, const ui
 
 /* A job's block. What leaves past the caches is cut where lines of y begin: a line in two parts is fetched and stored as usual, and
  * what leaves after it waits (2 threads, (8, 21, 256, 256) float32 16 bytes behind a line: with BY_LINES softmax 3.75 -> 3.49 ms). */
-FA_INLINE fa_columns F(columns_block)(const fa_rows_job *job, size_t unit)
+FA_INLINE fa_columns F(columns_block)(const fa_rows_job *job, size_t unit, const size_t capacity)
 {
-    fa_columns b = fa_columns_unit(job->outer, job->cols, job->inner, sizeof(REAL), unit);
-    const size_t width = fa_columns_width(job->cols, job->inner, sizeof(REAL)), behind = ((size_t)job->y & 63) / sizeof(REAL);
+    fa_columns b = fa_columns_unit(job->outer, job->cols, job->inner, sizeof(REAL), job->wide != NULL, unit);
+    const size_t width = fa_columns_width(job->outer, job->cols, job->inner, sizeof(REAL), job->wide != NULL), behind = ((size_t)job->y & 63) / sizeof(REAL);
     b.stream = job->stream;
     if (b.stream && !b.across && job->inner % LANES == 0 && job->y_stride % (ptrdiff_t)LANES == 0
-        && (width + LANES) * job->cols <= COLUMNS_CAPACITY) {
+        && (width + LANES) * job->cols <= capacity) {
         const size_t end = b.first + b.count;
         b.first -= b.first ? behind : 0;
         b.count = end - (end < job->inner ? behind : 0) - b.first;

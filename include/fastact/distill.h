@@ -172,16 +172,16 @@ FA_INLINE void F(pair_panel)(REAL *x, const REAL *y, size_t n, size_t width, con
 }
 
 /* Every phase starts from the logits: with temperature and mask the exponentials are the smaller part of short rows. */
-FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int with_grad)
+FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int with_grad, REAL *x,
+                                  REAL *y, size_t capacity)
 {
     const size_t n = job->cols;
     const ptrdiff_t stride = (ptrdiff_t)(n * job->inner);
     const uint8_t *where = general ? job->where : NULL;
     const F(temperature) t = F(temperature_of)(job->temperature);
-    REAL x[COLUMNS_CAPACITY] __attribute__((aligned(64))), y[COLUMNS_CAPACITY] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
-        const size_t part = F(columns_part)(&b, n);
+        const size_t part = F(columns_part)(&b, n, capacity);
         const int whole = part == n;
         double total = 0.0;
         if (whole)
@@ -242,15 +242,23 @@ FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdi
 
 #undef DISTILL_KERNEL
 #define DISTILL_KERNEL(name, with_grad)                                                 \
+    FA_SHARED void F(name##_by_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, int general, REAL *x, REAL *y, size_t capacity) \
+    {                                                                                   \
+        if (general)                                                                    \
+            F(distill_columns)(job, begin, end, 1, with_grad, ALIGNED(x), ALIGNED(y), capacity); \
+        else                                                                            \
+            F(distill_columns)(job, begin, end, 0, with_grad, ALIGNED(x), ALIGNED(y), capacity); \
+    }                                                                                   \
     ROWS(name)                                                                          \
     {                                                                                   \
         const fa_xent_job *job = job_;                                                  \
         const int general = job->where || job->temperature != 1.0;                      \
-        if (fa_class_by_columns(job, FA_ROWS_##name)) {                                 \
-            if (general)                                                                \
-                F(distill_columns)(job, begin, end, 1, with_grad);                      \
-            else                                                                        \
-                F(distill_columns)(job, begin, end, 0, with_grad);                      \
+        if (job->wide) {                                                                \
+            void *slice = fa_wide_slice(job->wide);                                     \
+            F(name##_by_columns)(job, begin, end, general, WIDE_TENSOR(slice, 0), WIDE_TENSOR(slice, 1), WIDE_CAPACITY); \
+        } else if (fa_class_by_columns(job, FA_ROWS_##name)) {                            \
+            REAL x[COLUMNS_CAPACITY] __attribute__((aligned(64))), y[COLUMNS_CAPACITY] __attribute__((aligned(64))); \
+            F(name##_by_columns)(job, begin, end, general, x, y, COLUMNS_CAPACITY);        \
         } else if (general)                                                             \
             F(distill_units)(job, begin, end, 1, with_grad);                            \
         else                                                                            \

@@ -153,15 +153,15 @@ FA_INLINE void F(nll_panel)(REAL *p, const REAL *a, size_t n, size_t width, cons
         LANE(LANES) p[j] = counts[j] ? F(nll_slope)(a[j], p[j], k[j], given) : C(0.0);
 }
 
-FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int dense, const int with_grad, const int given)
+FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int dense, const int with_grad, const int given,
+                              REAL *p, REAL *a, size_t capacity)
 {
     const size_t n = job->cols;
     const ptrdiff_t stride = (ptrdiff_t)(n * job->inner);
     const F(temperature) t = F(temperature_of)(1.0);
-    REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64))), a[COLUMNS_CAPACITY] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
-        const size_t part = F(columns_part)(&b, n);
+        const size_t part = F(columns_part)(&b, n, capacity);
         const int whole = part == n;
         double total = 0.0;
         if (dense && whole)
@@ -210,17 +210,25 @@ FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t
 
 #undef NLL_KERNEL
 #define NLL_KERNEL(name, with_grad, given)                                              \
+    FA_SHARED void F(name##_by_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, REAL *p, REAL *a, size_t capacity) \
+    {                                                                                   \
+        F(nll_columns)(job, begin, end, 1, with_grad, F(given), ALIGNED(p), ALIGNED(a), capacity); \
+    }                                                                                   \
     ROWS(name)                                                                          \
     {                                                                                   \
         const fa_xent_job *job = job_;                                                  \
         const int dense = job->target || job->smoothing != 0.0;                         \
         FA_IF_SHORT(!with_grad && F(given) != F(LOG_PROBS) && job->target && !job->labels && job->smoothing == 0.0 && !job->weight \
                     && !job->sample_weight, F(short_dense)(job, begin, end, F(given)))  \
-        if (fa_class_by_columns(job, FA_ROWS_##name)) {                                 \
+        if (job->wide) {                                                                \
+            void *slice = fa_wide_slice(job->wide);                                     \
+            F(name##_by_columns)(job, begin, end, WIDE_TENSOR(slice, 0), WIDE_TENSOR(slice, 1), WIDE_CAPACITY); \
+        } else if (fa_class_by_columns(job, FA_ROWS_##name)) {                            \
+            REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64))), a[COLUMNS_CAPACITY] __attribute__((aligned(64))); \
             if (dense)                                                                  \
-                F(nll_columns)(job, begin, end, 1, with_grad, F(given));                \
+                F(name##_by_columns)(job, begin, end, p, a, COLUMNS_CAPACITY);             \
             else                                                                        \
-                F(nll_columns)(job, begin, end, 0, with_grad, F(given));                \
+                F(nll_columns)(job, begin, end, 0, with_grad, F(given), p, a, COLUMNS_CAPACITY); \
         } else if (dense)                                                               \
             F(nll_units)(job, begin, end, 1, with_grad, F(given));                      \
         else if (!with_grad && F(given) == F(LOG_PROBS) && !job->weight && !job->sample_weight) \

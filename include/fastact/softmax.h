@@ -160,16 +160,16 @@ FA_INLINE void F(panel_write)(REAL *p, size_t n, size_t width, const REAL *m, co
 
 /* Reads each element once and writes it once; with more classes than the scratch holds it is read in every phase, and the
  * exponentials are computed twice. */
-FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int result)
+FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int result, REAL *p,
+                                  size_t capacity)
 {
     const size_t n = job->cols;
     const REAL *x = job->x, masked = result == F(SOFTMAX) ? C(0.0) : -REAL_INF;
     const F(temperature) t = F(temperature_of)(job->temperature);
-    REAL p[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
     REAL tops[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64))), bys[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
-        const fa_columns b = F(columns_block)(job, (size_t)unit);
-        const size_t part = F(columns_part)(&b, n);
+        const fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
+        const size_t part = F(columns_part)(&b, n, capacity);
         const int lines = result != F(LOGSUMEXP) && !general && part == n && !b.across && b.stream;
         if (part == n)
             F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, 0, n);
@@ -286,16 +286,23 @@ FA_INLINE void F(short_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
 #undef SOFTMAX_KERNEL
 #define SOFTMAX_KERNEL(name, result)                                                    \
     FA_SHORT_KERNEL(name, fa_rows_job, F(short_softmax)(job, begin, end, F(result)))    \
+    FA_SHARED void F(name##_by_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, int general, REAL *p, size_t capacity) \
+    {                                                                                   \
+        if (general)                                                                    \
+            F(softmax_columns)(job, begin, end, 1, F(result), ALIGNED(p), capacity);    \
+        else                                                                            \
+            F(softmax_columns)(job, begin, end, 0, F(result), ALIGNED(p), capacity);    \
+    }                                                                                   \
     ROWS(name)                                                                          \
     {                                                                                   \
         const fa_rows_job *job = job_;                                                  \
         const int general = job->where || job->temperature != 1.0;                      \
         FA_IF_SHORT(!general, F(name##_short)(job, begin, end))                         \
-        if (fa_by_columns(job->cols, job->inner)) {                                     \
-            if (general)                                                                \
-                F(softmax_columns)(job, begin, end, 1, F(result));                      \
-            else                                                                        \
-                F(softmax_columns)(job, begin, end, 0, F(result));                      \
+        if (job->wide)                                                                  \
+            F(name##_by_columns)(job, begin, end, general, WIDE_TENSOR(fa_wide_slice(job->wide), 0), WIDE_CAPACITY); \
+        else if (fa_by_columns(job->cols, job->inner)) {                                \
+            REAL p[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));              \
+            F(name##_by_columns)(job, begin, end, general, p, COLUMNS_CAPACITY);           \
         } else if (general)                                                             \
             F(softmax_units)(job, begin, end, 1, F(result));                            \
         else                                                                            \
@@ -489,15 +496,15 @@ FA_INLINE void F(gradient_short)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
 }
 
 /* dx is computed where it goes out: class by class, unless several rows are transposed at once. */
-FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int result)
+FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int result, REAL *y, REAL *dy,
+                                   size_t capacity)
 {
     const size_t n = job->cols;
     const F(temperature) t = F(temperature_of)(job->temperature);
-    REAL y[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64))), dy[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
     REAL sum[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
-        const fa_columns b = F(columns_block)(job, (size_t)unit);
-        const size_t part = F(columns_part)(&b, n), step = part == n && !b.across ? 1 : part;
+        const fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
+        const size_t part = F(columns_part)(&b, n, capacity), step = part == n && !b.across ? 1 : part;
         if (part == n) {
             F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, 0, n);
             F(columns_in)(dy, job->dy, job->dy_stride, NULL, 0, &b, 0, n);
@@ -542,15 +549,24 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
 
 #undef GRADIENT_KERNEL
 #define GRADIENT_KERNEL(name, result)                                                   \
+    FA_SHARED void F(name##_by_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, REAL *y, REAL *dy, size_t capacity) \
+    {                                                                                   \
+        F(gradient_columns)(job, begin, end, F(result), ALIGNED(y), ALIGNED(dy), capacity); \
+    }                                                                                   \
     ROWS(name)                                                                          \
     {                                                                                   \
         const fa_rows_job *job = job_;                                                  \
-        if (!fa_by_columns(job->cols, job->inner))                                      \
+        if (job->wide) {                                                                \
+            void *slice = fa_wide_slice(job->wide);                                     \
+            F(name##_by_columns)(job, begin, end, WIDE_TENSOR(slice, 0), WIDE_TENSOR(slice, 1), WIDE_CAPACITY); \
+        } else if (!fa_by_columns(job->cols, job->inner))                               \
             F(gradient_units)(job, begin, end, F(result));                              \
         else if (F(lie_as_one)(job))                                                    \
             F(gradient_short)(job, begin, end, F(result));                              \
-        else                                                                            \
-            F(gradient_columns)(job, begin, end, F(result));                            \
+        else {                                                                          \
+            REAL y[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64))), dy[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64))); \
+            F(name##_by_columns)(job, begin, end, y, dy, COLUMNS_CAPACITY);                \
+        }                                                                               \
     }
 GRADIENT_KERNEL(softmax_grad, SOFTMAX)
 GRADIENT_KERNEL(log_softmax_grad, LOG_SOFTMAX)

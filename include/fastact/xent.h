@@ -264,15 +264,14 @@ typedef struct {
 /* By lots of several groups, each phase over all of them, so that the latencies of one hide behind another. Of a group of 16 rows of 10
  * float32 with gradient (about 170 ns) exponentials and their sums take 18 %, losses from the sums 13, transposing in 12 and out 11, labels
  * and weights 7. Fetching the gradient's lines for writing where the logits are read gained nothing. */
-FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int with_grad)
+FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int with_grad,
+                                        REAL *p, REAL *a, REAL *kept, size_t capacity)
 {
     const size_t n = job->cols;
     const ptrdiff_t stride = (ptrdiff_t)(n * job->inner);
     const uint8_t *where = general ? job->where : NULL;
     const F(temperature) t = F(temperature_of)(job->temperature);
     const int dense = general && (job->target || job->smoothing != 0.0);
-    REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64))), a[COLUMNS_CAPACITY] __attribute__((aligned(64)));
-    REAL kept[COLUMNS_CAPACITY] __attribute__((aligned(64)));
     F(lot) lots[LOTS];
     for (ptrdiff_t unit = begin, units; unit < end; unit += units) {
         fa_columns b[LOTS] = {fa_class_columns(job, sizeof(REAL), (size_t)unit)};
@@ -280,10 +279,10 @@ FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin,
         int whole;
         for (units = 1; units < (ptrdiff_t)LOTS && unit + units < end; units++) {      /* blocks of one group each, or one block */
             b[units] = fa_class_columns(job, sizeof(REAL), (size_t)(unit + units));
-            if (b[0].width != LANES || b[units].width != LANES || (size_t)(units + 1) * n * LANES > COLUMNS_CAPACITY)
+            if (b[0].width != LANES || b[units].width != LANES || (size_t)(units + 1) * n * LANES > capacity)
                 break;
         }
-        part = F(columns_part)(&b[0], n);
+        part = F(columns_part)(&b[0], n, capacity);
         whole = part == n;
         for (ptrdiff_t u = 0; u < units; u++) {
             const size_t at = (size_t)u * n * LANES;
@@ -373,15 +372,24 @@ static inline int F(plain)(const fa_xent_job *job)
 #undef CROSS_ENTROPY_KERNEL
 #define CROSS_ENTROPY_KERNEL(name, with_grad)                                           \
     FA_SHORT_KERNEL(name, fa_xent_job, F(short_cross_entropy)(job, begin, end, with_grad)) \
+    FA_SHARED void F(name##_by_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, REAL *p, REAL *a, REAL *kept, size_t capacity) \
+    {                                                                                   \
+        if (F(plain)(job))                                                              \
+            F(cross_entropy_columns)(job, begin, end, 0, with_grad, ALIGNED(p), NULL, NULL, capacity); \
+        else                                                                            \
+            F(cross_entropy_columns)(job, begin, end, 1, with_grad, ALIGNED(p), ALIGNED(a), ALIGNED(kept), capacity); \
+    }                                                                                   \
     ROWS(name)                                                                          \
     {                                                                                   \
         const fa_xent_job *job = job_;                                                  \
         FA_IF_SHORT(F(plain)(job) && !job->weight && !job->sample_weight, F(name##_short)(job, begin, end)) \
-        if (fa_class_by_columns(job, FA_ROWS_##name)) {                                 \
-            if (F(plain)(job))                                                          \
-                F(cross_entropy_columns)(job, begin, end, 0, with_grad);                \
-            else                                                                        \
-                F(cross_entropy_columns)(job, begin, end, 1, with_grad);                \
+        if (job->wide) {                                                                \
+            void *slice = fa_wide_slice(job->wide);                                     \
+            F(name##_by_columns)(job, begin, end, WIDE_TENSOR(slice, 0), WIDE_TENSOR(slice, 1), WIDE_TENSOR(slice, 2), WIDE_CAPACITY); \
+        } else if (fa_class_by_columns(job, FA_ROWS_##name)) {                            \
+            REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64))), a[COLUMNS_CAPACITY] __attribute__((aligned(64))); \
+            REAL kept[COLUMNS_CAPACITY] __attribute__((aligned(64)));                   \
+            F(name##_by_columns)(job, begin, end, p, a, kept, COLUMNS_CAPACITY);           \
         } else if (F(plain)(job))                                                       \
             F(cross_entropy_units)(job, begin, end, 0, with_grad);                      \
         else                                                                            \
