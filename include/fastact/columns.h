@@ -211,6 +211,15 @@ FA_INLINE fa_columns F(columns_block)(const fa_rows_job *job, size_t unit, const
 /* Less than a line; a call, for what gcc makes of it in place (`rep movs`) was slower (softmax 4.1 -> 5.2 ms). */
 FA_SHARED void F(part_of_line)(REAL *y, const REAL *line, size_t n) { memcpy(y, line, n * sizeof(REAL)); }
 
+/* A vector of which there are `count` numbers. */
+FA_INLINE const REAL *F(some_lanes)(REAL *few, const REAL *x, size_t count)
+{
+    if (count == LANES)
+        return x;
+    memset(few, 0, LANES * sizeof(REAL));
+    return memcpy(few, x, count * sizeof(REAL));
+}
+
 /* A row of n results past the caches to y, by its lines of memory (with plain stores softmax_grad in cache took 41 us, not 36):
  * `vector` sets REAL line[LANES] to those from i on; behind n they may be anything. */
 #undef BY_LINES

@@ -495,6 +495,28 @@ FA_INLINE void F(gradient_short)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
         stream_end();
 }
 
+/* A class of a block of columns. Behind its end dy and sum may be read, not y. */
+FA_INLINE void F(gradient_class)(const REAL *dy, const REAL *y, REAL *dx, size_t n, const REAL *sum, F(temperature) t, int stream, const int result)
+{
+    REAL few[LANES];
+    if (stream)
+        BY_LINES(dx, n,
+            const REAL *v = F(some_lanes)(few, y + i, count);
+            LANE(LANES) line[j] = F(gradient_of)(dy[i + j], v[j], sum[i + j], result);
+            F(over_row)(line, LANES, t))
+    else {
+        size_t i = 0;
+        for (; i + LANES <= n; i += LANES) LANE(LANES) dx[i + j] = F(gradient_of)(dy[i + j], y[i + j], sum[i + j], result);
+        if (i < n) {
+            const REAL *v = F(some_lanes)(few, y + i, n - i);
+            REAL line[LANES];
+            LANE(LANES) line[j] = F(gradient_of)(dy[i + j], v[j], sum[i + j], result);
+            memcpy(dx + i, line, (n - i) * sizeof(REAL));
+        }
+        F(over_row)(dx, n, t);
+    }
+}
+
 /* dx is computed where it goes out: class by class, unless several rows are transposed at once. */
 FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int result, REAL *y, REAL *dy,
                                    size_t capacity)
@@ -504,9 +526,11 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
     REAL sum[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
-        const size_t part = F(columns_part)(&b, n, capacity), step = part == n && !b.across ? 1 : part;
+        const size_t part = F(columns_part)(&b, n, capacity);
+        const int own = result == F(LOG_SOFTMAX) && part == n && !b.across;         /* y, read once, is read where it lies */
         if (part == n) {
-            F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, 0, n);
+            if (!own)
+                F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, 0, n);
             F(columns_in)(dy, job->dy, job->dy_stride, NULL, 0, &b, 0, n);
         }
         for (size_t k = 0; k < b.width; k += LANES) {       /* one panel if there is more than one part */
@@ -524,23 +548,26 @@ FA_INLINE void F(gradient_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrd
             F(panel_end)(&s);
             LANE(LANES) sum[k + j] = (REAL)s.sums.total[j];
         }
-        if (part == n && !b.across && b.stream) {
-            REAL *dx = (REAL *)job->y + F(columns_at)(&b, job->y_stride, 0);
-            LANE(LANES) sum[b.width + j] = y[n * b.width + j] = dy[n * b.width + j] = C(0.0);
-            for (size_t c = 0, at = 0; c < n; c++, dx += b.inner, at += b.width)
-                BY_LINES(dx, b.count,
-                    LANE(LANES) line[j] = F(gradient_of)(dy[at + i + j], y[at + i + j], sum[i + j], result);
-                    F(over_row)(line, LANES, t))
+        if (part == n && !b.across) {
+            LANE(LANES) sum[b.width + j] = dy[n * b.width + j] = C(0.0);
+            if (!own)
+                LANE(LANES) y[n * b.width + j] = C(0.0);
+            for (size_t c = 0, at = 0; c < n; c++, at += b.width) {
+                REAL *dx = (REAL *)job->y + F(columns_at)(&b, job->y_stride, c);
+                const REAL *from = own ? (const REAL *)job->x + F(columns_at)(&b, job->x_stride, c) : y + at;
+                for (size_t j = 0; own && j < b.count; j += LANES) __builtin_prefetch(from + b.count + j, 0, 2);
+                F(gradient_class)(dy + at, from, dx, b.count, sum, t, b.stream, result);
+            }
             continue;
         }
-        for (size_t c = 0; c < n; c += step) {
-            const size_t count = n - c < step ? n - c : step, first = part < n ? 0 : c * b.width;
+        for (size_t c = 0; c < n; c += part) {
+            const size_t count = n - c < part ? n - c : part;
             if (part < n) {
                 F(columns_in)(y, job->x, job->x_stride, NULL, 0, &b, c, count);
                 F(columns_in)(dy, job->dy, job->dy_stride, NULL, 0, &b, c, count);
             }
-            F(spread_gradient)(dy + first, y + first, y + first, count * b.width, sum, b.width, t, result);
-            F(columns_out)(y + first, job->y, job->y_stride, NULL, 0, &b, c, count, C(0.0));
+            F(spread_gradient)(dy, y, y, count * b.width, sum, b.width, t, result);
+            F(columns_out)(y, job->y, job->y_stride, NULL, 0, &b, c, count, C(0.0));
         }
     }
     if (job->stream)
