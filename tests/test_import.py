@@ -12,7 +12,7 @@ from helpers import run_python
 from fastact import _kernels
 
 QUIET = {"OPENBLAS_NUM_THREADS": "1"}
-MILLISECONDS = 20               # what the import may add to NumPy's
+MILLISECONDS, SHARE = 20, 0.1   # what the import may add to NumPy's, or of it
 
 
 def test_needs_numpy_only() -> None:
@@ -33,16 +33,27 @@ fastact.show_config()
 
 
 def test_adds_little_to_numpys_import(tmp_path: Path) -> None:
-    """Processor time and best of several, for the machine may be busy; byte code is cached, as an installation's is."""
-    code = "import numpy, time; t = time.process_time(); import fastact; print((time.process_time() - t) * 1000)"
+    """Processor time and best of several, for the machine may be busy; byte code is cached, as an installation's is.
+
+    A processor that others share may need twice its time for minutes, and for NumPy's import as well.
+    """
+    code = """
+import time
+times = [time.process_time()]
+import numpy
+times.append(time.process_time())
+import fastact
+print(*times, time.process_time())
+"""
     cached = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     run_python(code, **cached)
-    best = 1e9
+    best, share = 1e9, 1e9
     for _ in range(12):
-        best = min(best, float(run_python(code, **cached).stdout))
-        if best <= MILLISECONDS:
+        begin, between, end = map(float, run_python(code, **cached).stdout.split())
+        best, share = min(best, (end - between) * 1000), min(share, (end - between) / (between - begin))
+        if best <= MILLISECONDS or share <= SHARE:
             return
-    raise AssertionError(f"the import took {best:.1f} ms at best")
+    raise AssertionError(f"the import took {best:.1f} ms at best, {share:.2f} of NumPy's")
 
 
 def test_heavy_modules_stay_out() -> None:
