@@ -103,6 +103,7 @@ cdef void class_compute(fa_xent_job *job, int kernel, int dtype, bint mean, doub
         units = fa_class_units(job, kernel, itemsize)
         run(table.rows.run[kernel][dtype], job, units, parts)
         free(job.wide)
+        job.wide = NULL
         total[0] = tree_sum(job.partial, units, 1)
     fa_fp_leave(modes)
 

@@ -62,6 +62,7 @@ cdef void softmax_run(int kernel, int dtype, fa_rows_job *job) noexcept nogil:
         run(table.rows.run[kernel][dtype], job,
             fa_columns_units(job.outer, job.cols, job.inner, itemsize, job.wide != NULL), parts)
         free(job.wide)
+        job.wide = NULL
     elif parts > 1 and splits(job, kernel, itemsize):
         softmax_split(kernel, dtype, job, itemsize, parts)
     else:

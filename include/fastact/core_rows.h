@@ -5,6 +5,7 @@
 #include "fastact/columns.h"
 #include "fastact/short_rows.h"
 #include "fastact/softmax.h"
+#include "fastact/softmax_grad.h"
 #include "fastact/classes.h"
 #include "fastact/class_columns.h"
 #include "fastact/short_losses.h"

@@ -256,9 +256,9 @@ FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdi
         if (job->wide) {                                                                \
             void *slice = fa_wide_slice(job->wide);                                     \
             F(name##_by_columns)(job, begin, end, general, WIDE_TENSOR(slice, 0), WIDE_TENSOR(slice, 1), WIDE_CAPACITY); \
-        } else if (fa_class_by_columns(job, FA_ROWS_##name)) {                            \
+        } else if (fa_class_by_columns(job, FA_ROWS_##name)) {                          \
             REAL x[COLUMNS_CAPACITY] __attribute__((aligned(64))), y[COLUMNS_CAPACITY] __attribute__((aligned(64))); \
-            F(name##_by_columns)(job, begin, end, general, x, y, COLUMNS_CAPACITY);        \
+            F(name##_by_columns)(job, begin, end, general, x, y, COLUMNS_CAPACITY);     \
         } else if (general)                                                             \
             F(distill_units)(job, begin, end, 1, with_grad);                            \
         else                                                                            \

@@ -223,10 +223,10 @@ FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t
         if (job->wide) {                                                                \
             void *slice = fa_wide_slice(job->wide);                                     \
             F(name##_by_columns)(job, begin, end, WIDE_TENSOR(slice, 0), WIDE_TENSOR(slice, 1), WIDE_CAPACITY); \
-        } else if (fa_class_by_columns(job, FA_ROWS_##name)) {                            \
+        } else if (fa_class_by_columns(job, FA_ROWS_##name)) {                          \
             REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64))), a[COLUMNS_CAPACITY] __attribute__((aligned(64))); \
             if (dense)                                                                  \
-                F(name##_by_columns)(job, begin, end, p, a, COLUMNS_CAPACITY);             \
+                F(name##_by_columns)(job, begin, end, p, a, COLUMNS_CAPACITY);          \
             else                                                                        \
                 F(nll_columns)(job, begin, end, 0, with_grad, F(given), p, a, COLUMNS_CAPACITY); \
         } else if (dense)                                                               \

@@ -386,10 +386,10 @@ static inline int F(plain)(const fa_xent_job *job)
         if (job->wide) {                                                                \
             void *slice = fa_wide_slice(job->wide);                                     \
             F(name##_by_columns)(job, begin, end, WIDE_TENSOR(slice, 0), WIDE_TENSOR(slice, 1), WIDE_TENSOR(slice, 2), WIDE_CAPACITY); \
-        } else if (fa_class_by_columns(job, FA_ROWS_##name)) {                            \
+        } else if (fa_class_by_columns(job, FA_ROWS_##name)) {                          \
             REAL p[COLUMNS_CAPACITY] __attribute__((aligned(64))), a[COLUMNS_CAPACITY] __attribute__((aligned(64))); \
             REAL kept[COLUMNS_CAPACITY] __attribute__((aligned(64)));                   \
-            F(name##_by_columns)(job, begin, end, p, a, kept, COLUMNS_CAPACITY);           \
+            F(name##_by_columns)(job, begin, end, p, a, kept, COLUMNS_CAPACITY);        \
         } else if (F(plain)(job))                                                       \
             F(cross_entropy_units)(job, begin, end, 0, with_grad);                      \
         else                                                                            \
