@@ -43,7 +43,7 @@ def test_any_class_axis(shape, axis, dtype, kind):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("classes", "pixels"), [(100, 2003), (700, 803)])
+@pytest.mark.parametrize(("classes", "pixels"), [(100, 5003), (700, 803)])
 def test_wide_blocks_have_the_bits_of_single_columns(classes, pixels, dtype, isa):
     """Blocks of several vectors in L2, and of one in L1: the same samples alone."""
     rng = np.random.default_rng(classes)
