@@ -136,10 +136,9 @@ static void F(columns_in)(REAL *to, const REAL *x, ptrdiff_t stride, const uint8
         keep += F(columns_at)(b, keep_stride, c);
     if (!b->across) {
         for (size_t k = 0; k < n; k++, to += b->width, x += b->inner) {
+            for (size_t j = 0; !b->fetch && k + 1 < n && j < b->count; j += LANES) __builtin_prefetch(x + b->inner + j, 0, 3);
             memcpy(to, x, b->count * sizeof(REAL));
-            /* The next block: the caches' own prefetching does not follow so many short runs. A panel at a time, between the
-             * panels' work, was slower, and so was the next class of this block (softmax 10 %). */
-            for (size_t j = 0; j < b->count; j += LANES) __builtin_prefetch(x + b->count + j, 0, 2);
+            for (size_t j = 0; b->fetch && j < b->count; j += LANES) __builtin_prefetch(x + b->count + j, 0, 2);
             for (size_t j = b->count; j < b->width; j++) to[j] = C(0.0);
             if (keep) {
                 LANE(b->count) to[j] = keep[j] ? to[j] : -REAL_INF;

@@ -123,6 +123,7 @@ static inline size_t fa_rows_units(size_t outer, size_t cols, size_t inner, size
 typedef struct {
     size_t outer, first, count, inner, width;
     int across, stream;          /* stream: stored past the caches; then stream_end() after the last block */
+    int fetch;                   /* columns_in: the next block is fetched, for the caches' own prefetching does not follow so many short runs; else the next class */
 } fa_columns;
 
 static inline int fa_by_columns(size_t cols, size_t inner) { return inner > 1 || cols <= FA_SHORT; }
@@ -188,12 +189,12 @@ static inline fa_columns fa_columns_unit(size_t outer, size_t cols, size_t inner
     const size_t lanes = 64 / itemsize;
     if (fa_columns_across(cols, inner, itemsize)) {
         const size_t row = unit * lanes, rows = outer - row < lanes ? outer - row : lanes;
-        return (fa_columns){.outer = row, .first = 0, .count = rows, .inner = inner, .width = inner * lanes, .across = 1};
+        return (fa_columns){.outer = row, .first = 0, .count = rows, .inner = inner, .width = inner * lanes, .across = 1, .fetch = 0};
     }
     const size_t width = fa_columns_width(outer, cols, inner, itemsize, wide), blocks = (inner + width - 1) / width;
     const size_t first = unit % blocks * width, count = inner - first < width ? inner - first : width;
     return (fa_columns){.outer = unit / blocks, .first = first, .count = count, .inner = inner,
-                        .width = (count + lanes - 1) / lanes * lanes, .across = 0};
+                        .width = (count + lanes - 1) / lanes * lanes, .across = 0, .fetch = 1};
 }
 
 /* A row is cut into chunks of this many elements: at least FA_CHUNK_BLOCKS blocks of FA_BLOCK_BYTES, and FA_CHUNKS chunks at most. */

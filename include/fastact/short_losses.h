@@ -79,7 +79,7 @@ FA_INLINE void F(short_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
             for (size_t r = 0; r < LANES; r++) samples[i].logit[r] = x[r * n + (size_t)samples[i].label[r]];
         }
         for (size_t i = 0; i < lots; i++) {
-            F(short_sum)(panel + i * size, n, groups + i, with_grad, 1);
+            F(short_sum)(panel + i * size, n, LANES, groups + i, with_grad, 1, NULL, 0);
             for (size_t r = 0; with_grad && r < LANES; r++) samples[i].e[r] = panel[i * size + (size_t)samples[i].label[r] * LANES + r];
         }
         for (size_t i = 0; i < lots; i++) F(short_losses)(groups + i, samples + i, job->scale, with_grad);
@@ -99,6 +99,63 @@ FA_INLINE void F(short_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
             }
         }
     }
+}
+
+/* The gradients of a panel, over its exponentials. */
+FA_INLINE void F(panel_gradients)(REAL *p, size_t n, size_t width, const F(short_group) *g, const F(short_samples) *s, const int finite)
+{
+    REAL at_label[LANES];
+    const __m256i some = FA_INT(set1)(-(INT)finite);
+    for (size_t r = 0; r < LANES; r += FA_FLOATS) {
+        const FA_VECTOR by = FA_PS(loadu)(g->by + r), counts = FA_AS_FLOATS(_mm256_and_si256(FA_LOAD_INTS(s->counts + r), some));
+        REAL *x = p + r;
+        for (size_t c = 0; c < n; c++, x += width) FA_PS(storeu)(x, FA_PS(and)(FA_PS(mul)(FA_PS(loadu)(x), by), counts));
+        FA_PS(storeu)(at_label + r, FA_PS(and)(FA_PS(loadu)(s->at_label + r), counts));
+    }
+    for (size_t r = 0; r < LANES; r++) p[(size_t)s->label[r] * width + r] = at_label[r];
+}
+
+/* short_cross_entropy of blocks of columns. Time of (8, 21, 256, 256) along axis 1 against that along the last axis, one after the other in
+ * one process: 1.53 -> 0.93, with gradient 1.11 -> 0.83. */
+FA_INLINE void F(panel_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, REAL *p, const int with_grad)
+{
+    const size_t n = job->cols;
+    const ptrdiff_t stride = (ptrdiff_t)(n * job->inner);
+    REAL top[COLUMNS_CAPACITY] __attribute__((aligned(64)));
+    F(short_group) groups[LOTS];
+    F(short_samples) samples[LOTS];
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        const fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
+        double loss = 0.0;
+        const REAL *next = (const REAL *)job->x + F(columns_at)(&b, stride, 0) + b.count;
+        F(columns_in_top)(p, job->x, stride, &b, n, top);
+        for (size_t at = 0; at < b.count; at += LOTS * LANES) {
+            const size_t left = b.count - at < LOTS * LANES ? b.count - at : LOTS * LANES, lots = (left + LANES - 1) / LANES;
+            F(short_labels)(job, b.outer * b.inner + b.first + at, left, samples);
+            for (size_t i = 0; i < lots; i++) {
+                const REAL *x = p + at + i * LANES;
+                memcpy(groups[i].m, top + at + i * LANES, LANES * sizeof(REAL));
+                for (size_t r = 0; r < LANES; r++) samples[i].logit[r] = x[(size_t)samples[i].label[r] * b.width + r];
+            }
+            for (size_t i = 0; i < lots; i++) {
+                REAL *x = p + at + i * LANES;
+                F(short_sum)(x, n, b.width, groups + i, with_grad, 1, next + at + i * LANES, job->inner);
+                for (size_t r = 0; with_grad && r < LANES; r++) samples[i].e[r] = x[(size_t)samples[i].label[r] * b.width + r];
+            }
+            for (size_t i = 0; i < lots; i++) F(short_losses)(groups + i, samples + i, job->scale, with_grad);
+            for (size_t i = 0; i < lots; i++) {
+                const fa_group g = fa_group_of_columns(&b, at + i * LANES, n, LANES);
+                loss += F(store_losses)(job, &g, samples[i].loss);
+                if (with_grad)
+                    F(panel_gradients)(p + at + i * LANES, n, b.width, groups + i, samples + i, job->scale != 0.0);
+            }
+        }
+        job->partial[unit] = loss;
+        if (with_grad)
+            F(columns_out)(p, job->grad, stride, NULL, 0, &b, 0, n, C(0.0));
+    }
+    if (with_grad && job->stream)
+        stream_end();
 }
 
 /* a_c times the logarithms of `size` classes as they lie, see any_log_shares. */

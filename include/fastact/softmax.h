@@ -158,6 +158,16 @@ FA_INLINE void F(panel_write)(REAL *p, size_t n, size_t width, const REAL *m, co
             LANE(LANES) p[j] = (general ? F(over)(p[j] - m[j], t) : p[j] - m[j]) - factor[j];
 }
 
+/* A class of a block of columns, n places, to the result. Behind its end all that is read may be read on. */
+FA_INLINE void F(softmax_class)(const REAL *from, REAL *y, size_t n, const REAL *top, const REAL *by, int stream, const int result)
+{
+    if (stream)
+        BY_LINES(y, n,
+            LANE(LANES) line[j] = result == F(SOFTMAX) ? from[i + j] * by[i + j] : (from[i + j] - top[i + j]) - by[i + j])
+    else
+        LANE(n) y[j] = result == F(SOFTMAX) ? from[j] * by[j] : (from[j] - top[j]) - by[j];
+}
+
 /* Reads each element once and writes it once; with more classes than the scratch holds it is read in every phase, and the
  * exponentials are computed twice. */
 FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int general, const int result, REAL *p,
@@ -170,7 +180,7 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
         const size_t part = F(columns_part)(&b, n, capacity);
-        const int lines = result != F(LOGSUMEXP) && !general && part == n && !b.across && b.stream;
+        const int lines = result != F(LOGSUMEXP) && !general && part == n && !b.across;
         if (part == n)
             F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, 0, n);
         for (size_t k = 0; k < b.width; k += LANES) {       /* one panel if there is more than one part */
@@ -215,9 +225,7 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
             REAL *y = (REAL *)job->y + F(columns_at)(&b, job->y_stride, 0);
             const REAL *from = p;
             LANE(LANES) bys[b.width + j] = tops[b.width + j] = p[n * b.width + j] = C(0.0);
-            for (size_t c = 0; c < n; c++, y += b.inner, from += b.width)
-                BY_LINES(y, b.count,
-                    LANE(LANES) line[j] = result == F(SOFTMAX) ? from[i + j] * bys[i + j] : (from[i + j] - tops[i + j]) - bys[i + j])
+            for (size_t c = 0; c < n; c++, y += b.inner, from += b.width) F(softmax_class)(from, y, b.count, tops, bys, b.stream, result);
         } else if (part == n)
             F(columns_out)(p, job->y, job->y_stride, job->where, job->where_stride, &b, 0, n, masked);
     }
@@ -266,7 +274,7 @@ FA_INLINE void F(short_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
             const REAL *x = F(short_whole)(few, ROW(x, row), &stride, n, job->outer - row < LANES ? job->outer - row : LANES);
             F(short_in)(panel + i * size, x, stride, n, groups[i].m);
         }
-        for (size_t i = 0; i < lots; i++) F(short_sum)(panel + i * size, n, groups + i, result == F(SOFTMAX), result != F(SOFTMAX));
+        for (size_t i = 0; i < lots; i++) F(short_sum)(panel + i * size, n, LANES, groups + i, result == F(SOFTMAX), result != F(SOFTMAX), NULL, 0);
         for (size_t i = 0; i < lots; i++) F(short_finish)(groups + i, result);
         for (size_t i = 0, row = first; i < lots; i++, row += LANES) {
             const size_t count = job->outer - row < LANES ? job->outer - row : LANES;
@@ -281,13 +289,48 @@ FA_INLINE void F(short_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
         }
     }
 }
+
+/* The same of blocks of columns. */
+FA_INLINE void F(panel_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, const int result, REAL *p, size_t capacity)
+{
+    const size_t n = job->cols;
+    REAL top[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64))), by[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
+    F(short_group) groups[LOTS];
+    for (ptrdiff_t unit = begin; unit < end; unit++) {
+        const fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
+        const REAL *next = (const REAL *)job->x + F(columns_at)(&b, job->x_stride, 0) + b.count;
+        REAL *y = (REAL *)job->y + F(columns_at)(&b, job->y_stride, 0);
+        F(columns_in_top)(p, job->x, job->x_stride, &b, n, top);
+        for (size_t at = 0; at < b.width; at += LOTS * LANES) {
+            const size_t lots = (b.width - at) / LANES < LOTS ? (b.width - at) / LANES : LOTS;
+            for (size_t i = 0, k = at; i < lots; i++, k += LANES) {
+                memcpy(groups[i].m, top + k, LANES * sizeof(REAL));
+                F(short_sum)(p + k, n, b.width, groups + i, result == F(SOFTMAX), result != F(SOFTMAX), next + k, job->inner);
+            }
+            for (size_t i = 0; i < lots; i++) {
+                F(short_finish)(groups + i, result);
+                memcpy(by + at + i * LANES, groups[i].by, LANES * sizeof(REAL));
+            }
+        }
+        if (result == F(LOGSUMEXP))
+            F(columns_out_samples)(by, job->y, job->y_stride, &b);
+        else {
+            LANE(LANES) by[b.width + j] = top[b.width + j] = p[n * b.width + j] = C(0.0);
+            for (size_t c = 0; c < n; c++, y += b.inner) F(softmax_class)(p + c * b.width, y, b.count, top, by, b.stream, result);
+        }
+    }
+    if (job->stream)
+        stream_end();
+}
 #endif
 
 #undef SOFTMAX_KERNEL
 #define SOFTMAX_KERNEL(name, result)                                                    \
     FA_SHORT_KERNEL(name, fa_rows_job, F(short_softmax)(job, begin, end, F(result)))    \
+    FA_PANELS_KERNEL(name, fa_rows_job, F(panel_softmax)(job, begin, end, F(result), ALIGNED(p), capacity)) \
     FA_SHARED void F(name##_by_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff_t end, int general, REAL *p, size_t capacity) \
     {                                                                                   \
+        FA_IF_PANELS(!general, capacity, F(name##_panels)(job, begin, end, p, capacity)) \
         if (general)                                                                    \
             F(softmax_columns)(job, begin, end, 1, F(result), ALIGNED(p), capacity);    \
         else                                                                            \

@@ -372,8 +372,10 @@ static inline int F(plain)(const fa_xent_job *job)
 #undef CROSS_ENTROPY_KERNEL
 #define CROSS_ENTROPY_KERNEL(name, with_grad)                                           \
     FA_SHORT_KERNEL(name, fa_xent_job, F(short_cross_entropy)(job, begin, end, with_grad)) \
+    FA_PANELS_KERNEL(name, fa_xent_job, F(panel_cross_entropy)(job, begin, end, ALIGNED(p), with_grad)) \
     FA_SHARED void F(name##_by_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, REAL *p, REAL *a, REAL *kept, size_t capacity) \
     {                                                                                   \
+        FA_IF_PANELS(F(plain)(job) && !job->weight && !job->sample_weight, capacity, F(name##_panels)(job, begin, end, p, capacity)) \
         if (F(plain)(job))                                                              \
             F(cross_entropy_columns)(job, begin, end, 0, with_grad, ALIGNED(p), NULL, NULL, capacity); \
         else                                                                            \
