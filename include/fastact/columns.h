@@ -234,6 +234,37 @@ FA_INLINE const REAL *F(some_lanes)(REAL *few, const REAL *x, size_t count)
             stream_line((y) + i, line);                                                 \
     }
 
+/* Short rows on their way past the caches, LANES at a time, as many lines of memory as a row has elements: computed behind the part of a
+ * line that is left from the rows before. */
+typedef struct {
+    REAL line[FA_SHORT * LANES + LANES] __attribute__((aligned(64)));
+    REAL *written;              /* the end of what has left or is held */
+    size_t behind, held;
+} F(leaving_rows);
+
+FA_INLINE void F(leaving_start)(F(leaving_rows) *l, const REAL *y)
+{
+    l->behind = ((size_t)y & 63) / sizeof(REAL);
+    l->held = 0;
+    l->written = NULL;
+}
+
+FA_INLINE void F(rows_leave)(F(leaving_rows) *l, REAL *to, size_t size)
+{
+    const size_t behind = l->behind, done = l->held < behind ? LANES : 0;      /* of the first rows: a line that they have only the end of */
+    memcpy(to, l->line + behind, done ? (LANES - behind) * sizeof(REAL) : 0);
+    stream_any((char *)(to - behind + done), (const char *)(l->line + done), (size - done) * sizeof(REAL));
+    LANE(LANES) l->line[j] = l->line[size + j];
+    l->held = behind;
+    l->written = to + size;
+}
+
+FA_INLINE void F(leaving_end)(F(leaving_rows) *l)
+{
+    if (l->held)
+        memcpy(l->written - l->held, l->line, l->held * sizeof(REAL));
+}
+
 /* One value per column: v[width] to samples that lie outer x inner, the outer index stepping by `stride`. */
 FA_INLINE void F(columns_out_samples)(const REAL *v, REAL *y, ptrdiff_t stride, const fa_columns *b)
 {

@@ -67,8 +67,12 @@ FA_INLINE void F(short_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
 {
     const size_t n = job->cols, size = n * LANES;
     REAL panel[LOTS * FA_SHORT * LANES] __attribute__((aligned(64))), few[FA_SHORT * LANES];
+    const int stream = with_grad && job->stream;
+    F(leaving_rows) leaving;
     F(short_group) groups[LOTS];
     F(short_samples) samples[LOTS];
+    if (with_grad)
+        F(leaving_start)(&leaving, job->grad);
     for (ptrdiff_t unit = begin; unit < end; unit += (ptrdiff_t)LOTS) {
         const size_t first = (size_t)unit * LANES, lots = (size_t)(end - unit) < LOTS ? (size_t)(end - unit) : LOTS, left = job->outer - first;
         F(short_labels)(job, first, left < lots * LANES ? left : lots * LANES, samples);
@@ -78,15 +82,16 @@ FA_INLINE void F(short_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
             F(short_in)(panel + i * size, x, stride, n, groups[i].m);
             for (size_t r = 0; r < LANES; r++) samples[i].logit[r] = x[r * n + (size_t)samples[i].label[r]];
         }
+        F(ahead) ahead = F(rows_ahead)(SAMPLE(x, first), n);
         for (size_t i = 0; i < lots; i++) {
-            F(short_sum)(panel + i * size, n, LANES, groups + i, with_grad, 1, NULL, 0);
+            F(short_sum)(panel + i * size, n, LANES, groups + i, with_grad, 1, &ahead);
             for (size_t r = 0; with_grad && r < LANES; r++) samples[i].e[r] = panel[i * size + (size_t)samples[i].label[r] * LANES + r];
         }
         for (size_t i = 0; i < lots; i++) F(short_losses)(groups + i, samples + i, job->scale, with_grad);
         for (size_t i = 0, row = first; i < lots; i++, row += LANES) {
             const size_t count = job->outer - row < LANES ? job->outer - row : LANES;
             const fa_group g = fa_group_of_rows(row, count, n);
-            REAL *const grad = SAMPLE(grad, row), *to = count < LANES ? few : grad;
+            REAL *const grad = SAMPLE(grad, row), *to = count < LANES ? few : stream ? leaving.line + leaving.behind : grad;
             job->partial[unit + (ptrdiff_t)i] = F(store_losses)(job, &g, samples[i].loss);
             if (!with_grad)
                 continue;
@@ -96,9 +101,15 @@ FA_INLINE void F(short_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
                 F(short_gradients)(panel + i * size, to, n, count, groups + i, samples + i);
                 if (count < LANES)
                     memcpy(grad, few, count * n * sizeof(REAL));
+                else if (stream)
+                    F(rows_leave)(&leaving, grad, size);
             }
         }
     }
+    if (with_grad)
+        F(leaving_end)(&leaving);
+    if (stream)
+        stream_end();
 }
 
 /* The gradients of a panel, over its exponentials. */
@@ -116,7 +127,7 @@ FA_INLINE void F(panel_gradients)(REAL *p, size_t n, size_t width, const F(short
 }
 
 /* short_cross_entropy of blocks of columns. Time of (8, 21, 256, 256) along axis 1 against that along the last axis, one after the other in
- * one process: 1.53 -> 0.93, with gradient 1.11 -> 0.83. */
+ * one process: 1.53 -> 1.0, with gradient 1.11 -> 0.95. */
 FA_INLINE void F(panel_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, REAL *p, const int with_grad)
 {
     const size_t n = job->cols;
@@ -127,7 +138,7 @@ FA_INLINE void F(panel_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
         double loss = 0.0;
-        const REAL *next = (const REAL *)job->x + F(columns_at)(&b, stride, 0) + b.count;
+        F(ahead) ahead = F(block_ahead)(&b, job->x, stride);
         F(columns_in_top)(p, job->x, stride, &b, n, top);
         for (size_t at = 0; at < b.count; at += LOTS * LANES) {
             const size_t left = b.count - at < LOTS * LANES ? b.count - at : LOTS * LANES, lots = (left + LANES - 1) / LANES;
@@ -139,7 +150,7 @@ FA_INLINE void F(panel_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
             }
             for (size_t i = 0; i < lots; i++) {
                 REAL *x = p + at + i * LANES;
-                F(short_sum)(x, n, b.width, groups + i, with_grad, 1, next + at + i * LANES, job->inner);
+                F(short_sum)(x, n, b.width, groups + i, with_grad, 1, &ahead);
                 for (size_t r = 0; with_grad && r < LANES; r++) samples[i].e[r] = x[(size_t)samples[i].label[r] * b.width + r];
             }
             for (size_t i = 0; i < lots; i++) F(short_losses)(groups + i, samples + i, job->scale, with_grad);

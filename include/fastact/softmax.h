@@ -266,7 +266,10 @@ FA_INLINE void F(short_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
 {
     const size_t n = job->cols, size = n * LANES;
     REAL panel[LOTS * FA_SHORT * LANES] __attribute__((aligned(64))), few[FA_SHORT * LANES];
+    const int stream = result != F(LOGSUMEXP) && job->stream && job->y_stride == (ptrdiff_t)n;
+    F(leaving_rows) leaving;
     F(short_group) groups[LOTS];
+    F(leaving_start)(&leaving, job->y);
     for (ptrdiff_t unit = begin; unit < end; unit += (ptrdiff_t)LOTS) {
         const size_t first = (size_t)unit * LANES, lots = (size_t)(end - unit) < LOTS ? (size_t)(end - unit) : LOTS;
         for (size_t i = 0, row = first; i < lots; i++, row += LANES) {
@@ -274,20 +277,28 @@ FA_INLINE void F(short_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
             const REAL *x = F(short_whole)(few, ROW(x, row), &stride, n, job->outer - row < LANES ? job->outer - row : LANES);
             F(short_in)(panel + i * size, x, stride, n, groups[i].m);
         }
-        for (size_t i = 0; i < lots; i++) F(short_sum)(panel + i * size, n, LANES, groups + i, result == F(SOFTMAX), result != F(SOFTMAX), NULL, 0);
+        F(ahead) ahead = F(rows_ahead)(ROW(x, first), n);
+        for (size_t i = 0; i < lots; i++) F(short_sum)(panel + i * size, n, LANES, groups + i, result == F(SOFTMAX), result != F(SOFTMAX),
+                                                      &ahead);
         for (size_t i = 0; i < lots; i++) F(short_finish)(groups + i, result);
         for (size_t i = 0, row = first; i < lots; i++, row += LANES) {
             const size_t count = job->outer - row < LANES ? job->outer - row : LANES;
             if (result == F(LOGSUMEXP))
                 for (size_t r = 0; r < count; r++) *ROW(y, row + r) = groups[i].by[r];
-            else if (count == LANES)
-                F(short_out)(panel + i * size, ROW(y, row), job->y_stride, n, groups + i, result == F(LOG_SOFTMAX));
+            else if (count == LANES) {
+                F(short_out)(panel + i * size, stream ? leaving.line + leaving.behind : ROW(y, row), job->y_stride, n, groups + i, result == F(LOG_SOFTMAX));
+                if (stream)
+                    F(rows_leave)(&leaving, ROW(y, row), size);
+            }
             else {
                 F(short_out)(panel + i * size, few, (ptrdiff_t)n, n, groups + i, result == F(LOG_SOFTMAX));
                 for (size_t r = 0; r < count; r++) memcpy(ROW(y, row + r), few + r * n, n * sizeof(REAL));
             }
         }
     }
+    F(leaving_end)(&leaving);
+    if (stream)
+        stream_end();
 }
 
 /* The same of blocks of columns. */
@@ -298,14 +309,14 @@ FA_INLINE void F(panel_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
     F(short_group) groups[LOTS];
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
-        const REAL *next = (const REAL *)job->x + F(columns_at)(&b, job->x_stride, 0) + b.count;
+        F(ahead) ahead = F(block_ahead)(&b, job->x, job->x_stride);
         REAL *y = (REAL *)job->y + F(columns_at)(&b, job->y_stride, 0);
         F(columns_in_top)(p, job->x, job->x_stride, &b, n, top);
         for (size_t at = 0; at < b.width; at += LOTS * LANES) {
             const size_t lots = (b.width - at) / LANES < LOTS ? (b.width - at) / LANES : LOTS;
             for (size_t i = 0, k = at; i < lots; i++, k += LANES) {
                 memcpy(groups[i].m, top + k, LANES * sizeof(REAL));
-                F(short_sum)(p + k, n, b.width, groups + i, result == F(SOFTMAX), result != F(SOFTMAX), next + k, job->inner);
+                F(short_sum)(p + k, n, b.width, groups + i, result == F(SOFTMAX), result != F(SOFTMAX), &ahead);
             }
             for (size_t i = 0; i < lots; i++) {
                 F(short_finish)(groups + i, result);

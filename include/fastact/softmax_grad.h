@@ -119,10 +119,8 @@ FA_INLINE void F(gradient_short)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
     const size_t n = job->cols, most = n * LANES, wide = (n + LANES - 1) / LANES * LANES;
     const F(temperature) t = F(temperature_of)(job->temperature);
     REAL panel[FA_SHORT * LANES] __attribute__((aligned(64))), sum[LANES] __attribute__((aligned(64))), few[3][FA_SHORT * LANES];
-    REAL leaving[FA_SHORT * LANES + LANES] __attribute__((aligned(64)));
-    const size_t behind = ((size_t)job->y & 63) / sizeof(REAL);
-    REAL *written = NULL;               /* the end of what has left or is held */
-    size_t held = 0;
+    F(leaving_rows) leaving;
+    F(leaving_start)(&leaving, job->y);
 #if TABLE
     INT row_of[FA_SHORT * LANES + LANES] __attribute__((aligned(64)));
     for (size_t r = 0; r < LANES; r++)
@@ -134,7 +132,7 @@ FA_INLINE void F(gradient_short)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const size_t row = (size_t)unit * LANES, rows = job->outer - row < LANES ? job->outer - row : LANES;
         const REAL *y = ROW(x, row), *dy = ROW(dy, row);
-        REAL *const to = ROW(y, row), *dx = job->stream ? leaving + behind : to;
+        REAL *const to = ROW(y, row), *dx = job->stream ? leaving.line + leaving.behind : to;
         F(panel_sums) s;
         if (rows < LANES) {
             memset(few, 0, sizeof few);
@@ -165,17 +163,10 @@ FA_INLINE void F(gradient_short)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
 #endif
         if (rows < LANES)
             memcpy(to, dx, rows * n * sizeof(REAL));
-        else if (job->stream) {
-            const size_t done = held < behind ? LANES : 0;      /* of the first unit: a line that it has only the end of */
-            memcpy(to, dx, done ? (LANES - behind) * sizeof(REAL) : 0);
-            stream_any((char *)(to - behind + done), (const char *)(leaving + done), (most - done) * sizeof(REAL));
-            LANE(LANES) leaving[j] = leaving[most + j];
-            held = behind;
-            written = to + most;
-        }
+        else if (job->stream)
+            F(rows_leave)(&leaving, to, most);
     }
-    if (held)
-        memcpy(written - held, leaving, held * sizeof(REAL));
+    F(leaving_end)(&leaving);
     if (job->stream)
         stream_end();
 }
