@@ -80,6 +80,7 @@ cdef extern from "_runtime.h" nogil:
         char *each
         char *grad
         double *partial
+        size_t ahead
     enum: FA_SELECT_BITS, FA_SELECT_BINS
     ctypedef struct fa_select_job:
         size_t n

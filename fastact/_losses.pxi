@@ -8,7 +8,9 @@ LOSSES = [{"name": fa_losses[i].name.decode(), "differentiable": bool(fa_losses[
           for i in range(FA_NLOSSES)]       # the list of losses, for everything outside this module
 LOSS_ID = {loss["name"]: i for i, loss in enumerate(LOSSES)}
 
-cdef enum: LOCAL_PARTIALS = 64              # below 131 072 elements no memory is asked for
+cdef enum:
+    LOCAL_PARTIALS = 64         # below 131 072 elements no memory is asked for
+    FETCHED_AHEAD = 4096
 
 
 cdef struct loss_call:
@@ -45,6 +47,7 @@ cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept no
     cdef Py_ssize_t itemsize = 8 if dtype == FA_F64 else 4, n = call.job.n * columns
     cdef int64_t ps = n * fa_cost_ps[fa_losses[id].cost] * (itemsize // 4)
     call.job.loss = id
+    call.job.ahead = FETCHED_AHEAD if past_caches(n * itemsize * fa_losses[id].tensors) else 0
     call.blocks = table.sums.loss_blocks[dtype]
     call.job.partial = &local[0]
     if blocks > LOCAL_PARTIALS:

@@ -17,7 +17,7 @@
 #define MOMENT_CHAINS(n, each, ...)                                                     \
     {                                                                                   \
         const size_t whole = (n) & ~(MOMENT_LANES - 1);                                 \
-        WALK_WIDE(whole, MOMENT_LANES, each, __VA_ARGS__)                               \
+        WALK_WIDE(whole, MOMENT_LANES, each, , __VA_ARGS__)                             \
         for (size_t j = 0; j < (n) - whole; j++) { const size_t i = whole + j; __VA_ARGS__ } \
     }
 #undef EACH_ab

@@ -121,6 +121,7 @@ typedef struct {
     double scale;                /* of the gradient */
     char *each, *grad;           /* contiguous outputs of one column, or NULL; grad may be a contiguous tensor of `in` */
     double *partial;             /* two per block: sum of (weighted) losses, sum of weights */
+    size_t ahead;                /* bytes: what sums fetch ahead of what they read, or 0 */
 } fa_loss_job;
 
 /* Selection by bits of |in[0] - in[1]|: see select.h. */
