@@ -10,7 +10,7 @@ LOSS_ID = {loss["name"]: i for i, loss in enumerate(LOSSES)}
 
 cdef enum:
     LOCAL_PARTIALS = 64         # below 131 072 elements no memory is asked for
-    FETCHED_AHEAD = 4096
+    FETCHED_AHEAD = 4096        # bytes: a page
 
 
 cdef struct loss_call:

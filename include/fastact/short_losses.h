@@ -1,5 +1,5 @@
-/* short_losses.h (template): losses of short rows by the pieces of short_rows.h: cross-entropy of labels without weights, its gradient
- * beside it, and sums over dense targets of given probabilities.
+/* short_losses.h (template): losses by the pieces of short_rows.h: cross-entropy of labels without weights, of short rows and of blocks of
+ * columns, its gradient beside it; of short rows, sums over dense targets of given probabilities.
  */
 #if SHORT_ROWS
 /* What is known of a group's samples beside short_group. */

@@ -118,8 +118,7 @@ FA_SHARED void F(columns_in_top)(REAL *to, const REAL *x, ptrdiff_t stride, cons
 
 /* What panel_sum and panel_end do, classes `width` apart. The vectors of a class side by side: one after the other 4 % slower. Beside each
  * class a line is fetched, as a group is a line wide. */
-FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, const int store, const int rest,
-                            F(ahead) *ahead)
+FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, const int store, const int rest, F(ahead) *ahead)
 {
     const FA_VECTOR limit = FA_PS(set1)(LIMIT(exp_normal_lo)), top[2] = {FA_PS(loadu)(g->m), FA_PS(loadu)(g->m + FA_FLOATS)};
     const __m256i all = FA_INT(set1)((INT)n);

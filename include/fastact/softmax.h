@@ -278,19 +278,19 @@ FA_INLINE void F(short_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
             F(short_in)(panel + i * size, x, stride, n, groups[i].m);
         }
         F(ahead) ahead = F(rows_ahead)(ROW(x, first), n);
-        for (size_t i = 0; i < lots; i++) F(short_sum)(panel + i * size, n, LANES, groups + i, result == F(SOFTMAX), result != F(SOFTMAX),
-                                                      &ahead);
+        for (size_t i = 0; i < lots; i++)
+            F(short_sum)(panel + i * size, n, LANES, groups + i, result == F(SOFTMAX), result != F(SOFTMAX), &ahead);
         for (size_t i = 0; i < lots; i++) F(short_finish)(groups + i, result);
         for (size_t i = 0, row = first; i < lots; i++, row += LANES) {
             const size_t count = job->outer - row < LANES ? job->outer - row : LANES;
             if (result == F(LOGSUMEXP))
                 for (size_t r = 0; r < count; r++) *ROW(y, row + r) = groups[i].by[r];
             else if (count == LANES) {
-                F(short_out)(panel + i * size, stream ? leaving.line + leaving.behind : ROW(y, row), job->y_stride, n, groups + i, result == F(LOG_SOFTMAX));
+                REAL *to = stream ? leaving.line + leaving.behind : ROW(y, row);
+                F(short_out)(panel + i * size, to, job->y_stride, n, groups + i, result == F(LOG_SOFTMAX));
                 if (stream)
                     F(rows_leave)(&leaving, ROW(y, row), size);
-            }
-            else {
+            } else {
                 F(short_out)(panel + i * size, few, (ptrdiff_t)n, n, groups + i, result == F(LOG_SOFTMAX));
                 for (size_t r = 0; r < count; r++) memcpy(ROW(y, row + r), few + r * n, n * sizeof(REAL));
             }
