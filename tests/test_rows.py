@@ -214,6 +214,27 @@ def test_gradients_are_the_derivatives(name: str, temperature: float) -> None:
         assert np.array_equal(out, dx)
 
 
+@pytest.mark.parametrize("n", [33, 64, 100, 128, 255, 256, 257, 512, 1000, 1024])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_rows_together_are_what_each_is_with_a_mask(name: str, n: int, dtype: np.dtype, isa: str) -> None:
+    """A mask takes rows one by one: the same bits for any number of rows, whatever stands in the others."""
+    function, everything = getattr(fastact, name), np.ones(n, bool)
+    rng = np.random.default_rng(n)
+    rows = (rng.standard_normal((33, n)) * 5).astype(dtype)
+    for r, row in enumerate(rows):
+        at = rng.integers(n)
+        if r % 3 == 0:
+            row[at] = (np.nan, np.inf, 9e3)[r // 3 % 3]
+        elif r % 3 == 1:
+            row[: (n, at, 1)[r // 3 % 3]] = -np.inf
+    for count in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33):
+        x = rows[33 - count :]
+        expected = function(x, where=everything)
+        np.testing.assert_array_equal(function(x), expected)
+        if name != "logsumexp":
+            np.testing.assert_array_equal(function(x, out=x.copy()), expected)
+
+
 @pytest.mark.parametrize("n", [33, 300, 1000, 1025, 5000])
 def test_maxima_and_what_underflows_or_is_nan(n: int, dtype: np.dtype, isa: str) -> None:
     """What a sum leaves out is counted: as a rule one maximum, here several, or -inf, far smaller numbers, nan."""

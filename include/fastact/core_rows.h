@@ -4,6 +4,7 @@
 #include "fastact/transpose.h"
 #include "fastact/columns.h"
 #include "fastact/short_rows.h"
+#include "fastact/unit_rows.h"
 #include "fastact/softmax.h"
 #include "fastact/softmax_grad.h"
 #include "fastact/classes.h"

@@ -98,6 +98,27 @@ FA_INLINE FA_VECTOR exp_of_vector(FA_VECTOR x, FA_VECTOR low, const int with_low
 #endif
 }
 
+#if !defined(__AVX512F__)
+/* exp_of_vector of two vectors, step by step side by side. */
+FA_INLINE void exp_of_two(FA_VECTOR *e, const FA_VECTOR *x)
+{
+    const FA_VECTOR shift = FA_PS(set1)(0x1.8p23f), per_step = FA_PS(set1)(FA_EXP_STEPS * 0x1.715476p0f), step = FA_PS(set1)(0x1.62e43p-1f / FA_EXP_STEPS);
+    FA_VECTOR z[2], r[2], power[2], q[2];
+#define TWO for (size_t k = 0; k < 2; k++)
+    TWO z[k] = FA_PS(fmadd)(x[k], per_step, shift);
+    TWO r[k] = FA_PS(sub)(z[k], shift);
+    TWO power[k] = FA_ENTRIES_4(fa_exp2_table, FA_BITS_OF(z[k]));
+    TWO r[k] = FA_PS(fnmadd)(r[k], step, x[k]);
+    TWO power[k] = FA_ADDED(FA_SHIFTED(FA_BITS_OF(z[k]), 21), FA_BITS_OF(power[k]));
+    TWO q[k] = FA_PS(fmadd)(FA_PS(set1)(0x1.5520cap-5f), r[k], FA_PS(set1)(0x1.557202p-3f));
+    TWO q[k] = FA_PS(fmadd)(q[k], r[k], FA_PS(set1)(0x1.000006p-1f));
+    TWO q[k] = FA_PS(fmadd)(q[k], r[k], FA_PS(set1)(1.0f));
+    TWO r[k] = FA_PS(mul)(r[k], power[k]);
+    TWO e[k] = FA_PS(fmadd)(q[k], r[k], power[k]);
+#undef TWO
+}
+#endif
+
 /* e^(d + low) for `count` d <= 0, a multiple of 16 known when compiling; 0 under the limit. low may be NULL. */
 FA_INLINE void exp_by_table(float *e, const float *d, const float *low, size_t count)
 {

@@ -121,15 +121,22 @@ FA_INLINE void F(softmax_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
         const size_t rows = last - row < group ? last - row : group, chunks = (n + chunk - 1) / chunk;
         REAL m[FA_UNIT_ROWS], top[FA_CHUNKS];
         double sum[FA_UNIT_ROWS][2], total[FA_UNIT_ROWS], maxima[FA_UNIT_ROWS], by[FA_UNIT_ROWS];
-        for (size_t r = 0; r < rows; r++)
-            m[r] = F(row_max)(ROW(x, row + r), KEEP(row + r), n, chunk, top + r * chunks);
-        for (size_t r = 0; r < rows; r++)
-            F(row_sum)(ROW(x, row + r), KEEP(row + r), result == F(LOGSUMEXP) ? NULL : ROW(y, row + r), n, chunk, m[r],
-                       top + r * chunks, t, general,
-                       result == F(SOFTMAX), result != F(SOFTMAX), ahead, sum[r]);
-        for (size_t r = 0; r < rows; r++) {
-            total[r] = sum[r][0];
-            maxima[r] = sum[r][1];
+#if UNIT_ROWS
+        if (!general && chunks == 1) {
+            F(unit_max)(ROW(x, row), job->x_stride, rows, n, m);
+            F(unit_sums)(ROW(x, row), job->x_stride, result == F(LOGSUMEXP) ? NULL : ROW(y, row), result == F(LOGSUMEXP) ? 0 : job->y_stride, rows, n, m,
+                         result == F(SOFTMAX), ahead, total, maxima);
+        } else
+#endif
+        {
+            for (size_t r = 0; r < rows; r++) m[r] = F(row_max)(ROW(x, row + r), KEEP(row + r), n, chunk, top + r * chunks);
+            for (size_t r = 0; r < rows; r++)
+                F(row_sum)(ROW(x, row + r), KEEP(row + r), result == F(LOGSUMEXP) ? NULL : ROW(y, row + r), n, chunk, m[r],
+                           top + r * chunks, t, general, result == F(SOFTMAX), result != F(SOFTMAX), ahead, sum[r]);
+            for (size_t r = 0; r < rows; r++) {
+                total[r] = sum[r][0];
+                maxima[r] = sum[r][1];
+            }
         }
         F(finish)(m, total, maxima, by, rows, result);
         for (size_t r = 0; r < rows; r++)
