@@ -223,10 +223,12 @@ def test_rows_together_are_what_each_is_with_a_mask(name: str, n: int, dtype: np
     rows = (rng.standard_normal((33, n)) * 5).astype(dtype)
     for r, row in enumerate(rows):
         at = rng.integers(n)
-        if r % 3 == 0:
-            row[at] = (np.nan, np.inf, 9e3)[r // 3 % 3]
-        elif r % 3 == 1:
-            row[: (n, at, 1)[r // 3 % 3]] = -np.inf
+        if r % 4 == 0:
+            row[at] = (np.nan, np.inf, 9e3)[r // 4 % 3]
+        elif r % 4 == 1:
+            row[: (n, at, 1)[r // 4 % 3]] = -np.inf
+        elif r % 4 == 2:
+            row[[0, n // 2, n - 1]] = row.max()                 # three maxima
     for count in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33):
         x = rows[33 - count :]
         expected = function(x, where=everything)

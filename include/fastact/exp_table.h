@@ -83,41 +83,40 @@ FA_INLINE FA_VECTOR exp_of_remainder(FA_VECTOR z, FA_VECTOR r, const uint32_t *t
     return FA_PS(fmadd)(FA_PS(fmadd)(q, r, FA_PS(set1)(1.0f)), FA_PS(mul)(r, power), power);
 }
 
-/* e^(x + low) for x <= 0 that is not under the limit: see exp_row. low is added if `with_low`. */
-FA_INLINE FA_VECTOR exp_of_vector(FA_VECTOR x, FA_VECTOR low, const int with_low)
+/* e^(x + low) for `count` vectors x <= 0 that are not under the limit: see exp_row. Step by step, so that two are computed side by side.
+ * low is added if there is one. */
+FA_INLINE void exp_of_vectors(FA_VECTOR *e, const FA_VECTOR *x, const FA_VECTOR *low, const size_t count)
 {
     const FA_VECTOR shift = FA_PS(set1)(0x1.8p23f), per_step = FA_PS(set1)(FA_EXP_STEPS * 0x1.715476p0f), step = FA_PS(set1)(0x1.62e43p-1f / FA_EXP_STEPS);
-    const FA_VECTOR z = FA_PS(fmadd)(x, per_step, shift), near = FA_PS(fnmadd)(FA_PS(sub)(z, shift), step, x);
-    const FA_VECTOR r = with_low ? FA_PS(add)(near, low) : near;
+    FA_VECTOR z[2], r[2];
+#define BESIDE for (size_t k = 0; k < count; k++)
+    BESIDE z[k] = FA_PS(fmadd)(x[k], per_step, shift);
+    BESIDE r[k] = FA_PS(sub)(z[k], shift);
+    BESIDE r[k] = FA_PS(fnmadd)(r[k], step, x[k]);
+    if (low)
+        BESIDE r[k] = FA_PS(add)(r[k], low[k]);
 #if defined(__AVX512F__)
-    return exp_of_remainder(z, r, fa_exp2_table, 0x1.00022p-1f, 0x1.55559ap-3f);
+    BESIDE e[k] = exp_of_remainder(z[k], r[k], fa_exp2_table, 0x1.00022p-1f, 0x1.55559ap-3f);
 #else
-    const FA_VECTOR power = FA_ADDED(FA_SHIFTED(FA_BITS_OF(z), 21), FA_BITS_OF(FA_ENTRIES_4(fa_exp2_table, FA_BITS_OF(z))));
-    const FA_VECTOR q = FA_PS(fmadd)(FA_PS(fmadd)(FA_PS(set1)(0x1.5520cap-5f), r, FA_PS(set1)(0x1.557202p-3f)), r, FA_PS(set1)(0x1.000006p-1f));
-    return FA_PS(fmadd)(FA_PS(fmadd)(q, r, FA_PS(set1)(1.0f)), FA_PS(mul)(r, power), power);
+    FA_VECTOR power[2], q[2];
+    BESIDE power[k] = FA_ENTRIES_4(fa_exp2_table, FA_BITS_OF(z[k]));
+    BESIDE power[k] = FA_ADDED(FA_SHIFTED(FA_BITS_OF(z[k]), 21), FA_BITS_OF(power[k]));
+    BESIDE q[k] = FA_PS(fmadd)(FA_PS(set1)(0x1.5520cap-5f), r[k], FA_PS(set1)(0x1.557202p-3f));
+    BESIDE q[k] = FA_PS(fmadd)(q[k], r[k], FA_PS(set1)(0x1.000006p-1f));
+    BESIDE q[k] = FA_PS(fmadd)(q[k], r[k], FA_PS(set1)(1.0f));
+    BESIDE r[k] = FA_PS(mul)(r[k], power[k]);
+    BESIDE e[k] = FA_PS(fmadd)(q[k], r[k], power[k]);
 #endif
+#undef BESIDE
 }
 
-#if !defined(__AVX512F__)
-/* exp_of_vector of two vectors, step by step side by side. */
-FA_INLINE void exp_of_two(FA_VECTOR *e, const FA_VECTOR *x)
+/* The same of one vector; low is added if `with_low`. */
+FA_INLINE FA_VECTOR exp_of_vector(FA_VECTOR x, FA_VECTOR low, const int with_low)
 {
-    const FA_VECTOR shift = FA_PS(set1)(0x1.8p23f), per_step = FA_PS(set1)(FA_EXP_STEPS * 0x1.715476p0f), step = FA_PS(set1)(0x1.62e43p-1f / FA_EXP_STEPS);
-    FA_VECTOR z[2], r[2], power[2], q[2];
-#define TWO for (size_t k = 0; k < 2; k++)
-    TWO z[k] = FA_PS(fmadd)(x[k], per_step, shift);
-    TWO r[k] = FA_PS(sub)(z[k], shift);
-    TWO power[k] = FA_ENTRIES_4(fa_exp2_table, FA_BITS_OF(z[k]));
-    TWO r[k] = FA_PS(fnmadd)(r[k], step, x[k]);
-    TWO power[k] = FA_ADDED(FA_SHIFTED(FA_BITS_OF(z[k]), 21), FA_BITS_OF(power[k]));
-    TWO q[k] = FA_PS(fmadd)(FA_PS(set1)(0x1.5520cap-5f), r[k], FA_PS(set1)(0x1.557202p-3f));
-    TWO q[k] = FA_PS(fmadd)(q[k], r[k], FA_PS(set1)(0x1.000006p-1f));
-    TWO q[k] = FA_PS(fmadd)(q[k], r[k], FA_PS(set1)(1.0f));
-    TWO r[k] = FA_PS(mul)(r[k], power[k]);
-    TWO e[k] = FA_PS(fmadd)(q[k], r[k], power[k]);
-#undef TWO
+    FA_VECTOR e;
+    exp_of_vectors(&e, &x, with_low ? &low : NULL, 1);
+    return e;
 }
-#endif
 
 /* e^(d + low) for `count` d <= 0, a multiple of 16 known when compiling; 0 under the limit. low may be NULL. */
 FA_INLINE void exp_by_table(float *e, const float *d, const float *low, size_t count)

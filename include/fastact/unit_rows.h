@@ -51,7 +51,7 @@ FA_INLINE void F(add_two)(FA_VECTOR *acc, const REAL *x, REAL *e, FA_VECTOR top,
     const FA_VECTOR limit = FA_PS(set1)(LIMIT(exp_normal_lo)), v[2] = {FA_PS(loadu)(x), FA_PS(loadu)(x + FA_FLOATS)};
     const FA_VECTOR d[2] = {FA_PS(sub)(v[0], top), FA_PS(sub)(v[1], top)};
     FA_VECTOR power[2];
-    exp_of_two(power, d);
+    exp_of_vectors(power, d, NULL, 2);
     for (size_t k = 0; k < 2; k++)
         if (store) {
             const FA_VECTOR kept = FA_UNLESS_UNDER(d[k], limit, power[k]);
@@ -64,7 +64,7 @@ FA_INLINE void F(add_two)(FA_VECTOR *acc, const REAL *x, REAL *e, FA_VECTOR top,
         }
 }
 
-/* What row_sum says of `rows` rows, y_stride apart in e: with `store` their exponentials, which go there, else `rest` and how many
+/* What row_sum says of `rows` rows: with `store` of their exponentials, which go to e, else `rest` and how many
  * maxima. Room for FA_UNIT_ROWS. */
 FA_INLINE void F(unit_sums)(const REAL *x, ptrdiff_t stride, REAL *e, ptrdiff_t e_stride, size_t rows, size_t n, const REAL *m,
                             const int store, size_t ahead, double *total, double *maxima)
