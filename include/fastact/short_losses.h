@@ -9,10 +9,14 @@ typedef struct {
     INT label[LANES], counts[LANES];                    /* counts: -1 or 0, then the label is 0 */
 } __attribute__((aligned(64))) F(short_samples);
 
-/* The labels of LOTS groups, of which there are `count`. */
-FA_INLINE void F(short_labels)(const fa_xent_job *job, size_t first, size_t count, F(short_samples) *s)
+/* The labels of LOTS groups, of which there are `count`. Those of `ahead` times as many further on are fetched: among the runs of a block
+ * the caches' own prefetching does not follow them (cross-entropy of (8, 21, 256, 256) along axis 1: 4 % of its time). */
+FA_INLINE void F(short_labels)(const fa_xent_job *job, size_t first, size_t count, F(short_samples) *s, const size_t ahead)
 {
     const fa_xent_job of = *job;
+    const ptrdiff_t bytes = (ptrdiff_t)(LOTS * LANES) * of.label_stride;
+    for (ptrdiff_t line = 0; ahead && line < bytes; line += 64)
+        __builtin_prefetch(of.labels + (ptrdiff_t)first * of.label_stride + (ptrdiff_t)ahead * bytes + line, 0, 3);
     int64_t label[LOTS * LANES], counts[LOTS * LANES];
     if (count == LOTS * LANES)
         fa_read_labels(job, first, 1, LOTS * LANES, label);
@@ -75,7 +79,7 @@ FA_INLINE void F(short_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
         F(leaving_start)(&leaving, job->grad);
     for (ptrdiff_t unit = begin; unit < end; unit += (ptrdiff_t)LOTS) {
         const size_t first = (size_t)unit * LANES, lots = (size_t)(end - unit) < LOTS ? (size_t)(end - unit) : LOTS, left = job->outer - first;
-        F(short_labels)(job, first, left < lots * LANES ? left : lots * LANES, samples);
+        F(short_labels)(job, first, left < lots * LANES ? left : lots * LANES, samples, 0);
         for (size_t i = 0, row = first; i < lots; i++, row += LANES) {
             ptrdiff_t stride = (ptrdiff_t)n;
             const REAL *x = F(short_whole)(few, SAMPLE(x, row), &stride, n, job->outer - row < LANES ? job->outer - row : LANES);
@@ -142,10 +146,10 @@ FA_INLINE void F(panel_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
         F(columns_in_top)(p, job->x, stride, &b, n, top);
         for (size_t at = 0; at < b.count; at += LOTS * LANES) {
             const size_t left = b.count - at < LOTS * LANES ? b.count - at : LOTS * LANES, lots = (left + LANES - 1) / LANES;
-            F(short_labels)(job, b.outer * b.inner + b.first + at, left, samples);
+            F(short_labels)(job, b.outer * b.inner + b.first + at, left, samples, 2);
             for (size_t i = 0; i < lots; i++) {
                 const REAL *x = p + at + i * LANES;
-                memcpy(groups[i].m, top + at + i * LANES, LANES * sizeof(REAL));
+                F(copy_lanes)(groups[i].m, top + at + i * LANES);
                 for (size_t r = 0; r < LANES; r++) samples[i].logit[r] = x[(size_t)samples[i].label[r] * b.width + r];
             }
             for (size_t i = 0; i < lots; i++) {

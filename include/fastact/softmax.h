@@ -322,12 +322,12 @@ FA_INLINE void F(panel_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
         for (size_t at = 0; at < b.width; at += LOTS * LANES) {
             const size_t lots = (b.width - at) / LANES < LOTS ? (b.width - at) / LANES : LOTS;
             for (size_t i = 0, k = at; i < lots; i++, k += LANES) {
-                memcpy(groups[i].m, top + k, LANES * sizeof(REAL));
+                F(copy_lanes)(groups[i].m, top + k);
                 F(short_sum)(p + k, n, b.width, groups + i, result == F(SOFTMAX), result != F(SOFTMAX), &ahead);
             }
             for (size_t i = 0; i < lots; i++) {
                 F(short_finish)(groups + i, result);
-                memcpy(by + at + i * LANES, groups[i].by, LANES * sizeof(REAL));
+                F(copy_lanes)(by + at + i * LANES, groups[i].by);
             }
         }
         if (result == F(LOGSUMEXP))
