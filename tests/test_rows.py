@@ -237,6 +237,29 @@ def test_rows_together_are_what_each_is_with_a_mask(name: str, n: int, dtype: np
             np.testing.assert_array_equal(function(x, out=x.copy()), expected)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("n", [*range(1, 18), 21, 31, 32])
+@pytest.mark.parametrize("name", ["log_softmax", "logsumexp"])
+def test_short_rows_that_are_looked_at_again(name: str, n: int, axis: int, dtype: np.dtype, isa: str) -> None:
+    """Maxima and what underflows is left out of sums and counted: zeros of both signs, masked classes, nans."""
+    function = getattr(fastact, name)
+    rng = np.random.default_rng(n)
+    rows = rng.choice(np.array([-9e9, -np.inf, -104, -88, -2, -0.0, 0.0], dtype), (333, n))
+    rows[::7] = rng.standard_normal((48, n))
+    rows[::5] = np.round(rows[::5] * 3)
+    rows[3::50, n // 2] = np.nan
+    rows[4::50, n - 1] = np.inf
+    rows[6] = np.finfo(dtype).min
+    with np.errstate(all="ignore"):
+        x = rows.astype(np.longdouble)
+        top = x.max(axis=1, keepdims=True)
+        sums = np.log(np.exp(x - np.where(np.isinf(top), 0, top)).sum(axis=1, keepdims=True))
+        expected = np.where(np.isinf(top), np.nan, x - top - sums) if name == "log_softmax" else (sums + top)[:, 0]
+    got = function(rows if axis else np.ascontiguousarray(rows.T), axis=axis)
+    tolerance = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(got if axis else got.T, expected.astype(dtype), rtol=tolerance, atol=tolerance)
+
+
 @pytest.mark.parametrize("n", [33, 300, 1000, 1025, 5000])
 def test_maxima_and_what_underflows_or_is_nan(n: int, dtype: np.dtype, isa: str) -> None:
     """What a sum leaves out is counted: as a rule one maximum, here several, or -inf, far smaller numbers, nan."""

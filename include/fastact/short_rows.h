@@ -122,14 +122,36 @@ FA_SHARED void F(columns_in_top)(REAL *to, const REAL *x, ptrdiff_t stride, cons
     for (; c < n; c++, to += b->width, x += b->inner) F(classes_in_top)(to, x, b->inner, b->width, b->count, top, 1);
 }
 
+/* How many maxima each of a group's rows has; a nan in a row becomes its sum's. */
+FA_SHARED void F(short_maxima)(const REAL *x, size_t n, size_t width, F(short_group) *g, FA_DOUBLES *sum)
+{
+    for (size_t k = 0; k < 2; k++, x += FA_FLOATS) {
+        const FA_VECTOR top = FA_PS(loadu)(g->m + k * FA_FLOATS);
+        FA_VECTOR nan = FA_PS(setzero)();
+        __m256i maxima = _mm256_setzero_si256();
+        for (size_t c = 0; c < n; c++) {
+            const FA_VECTOR v = FA_PS(loadu)(x + c * width);
+            maxima = FA_INT(sub)(maxima, FA_BITS_OF(FA_SAME(v, top)));
+            nan = FA_PS(or)(nan, FA_PS(and)(_mm256_cmp_ps(v, v, _CMP_UNORD_Q), v));
+        }
+        sum[2 * k] = FA_PD(add)(sum[2 * k], FA_LOW_DOUBLES(nan));
+        sum[2 * k + 1] = FA_PD(add)(sum[2 * k + 1], FA_HIGH_DOUBLES(nan));
+        FA_STORE_INTS(g->maxima + k * FA_FLOATS, maxima);
+    }
+}
+
 /* What panel_sum and panel_end do, classes `width` apart. The vectors of a class side by side: one after the other 4 % slower. Beside each
- * class a line is fetched, as a group is a line wide. */
+ * class a line is fetched, as a group is a line wide. What is left out where nothing is stored (`rest` then): maxima, what is under
+ * the limit and nans; rows are looked at again unless that is one. */
 FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, const int store, const int rest, F(ahead) *ahead)
 {
-    const FA_VECTOR limit = FA_PS(set1)(LIMIT(exp_normal_lo)), top[2] = {FA_PS(loadu)(g->m), FA_PS(loadu)(g->m + FA_FLOATS)};
-    const __m256i all = FA_INT(set1)((INT)n);
+    const FA_VECTOR limit = FA_PS(set1)(LIMIT(exp_normal_lo)), zero = FA_PS(setzero)(), sign = FA_PS(set1)(C(-0.0));
+    const REAL *const from = x;
+    FA_VECTOR top[2] = {FA_PS(loadu)(g->m), FA_PS(loadu)(g->m + FA_FLOATS)};
+    for (size_t k = 0; rest && !store && k < 2; k++)            /* -0 for 0, from which no zero differs by -0 */
+        top[k] = FA_PS(or)(top[k], FA_PS(and)(FA_SAME(top[k], zero), sign));
     FA_DOUBLES sum[4] = {FA_PD(setzero)(), FA_PD(setzero)(), FA_PD(setzero)(), FA_PD(setzero)()};
-    __m256i maxima[2] = {all, all};
+    __m256i maxima[2] = {FA_INT(set1)(store ? (INT)n : 0), FA_INT(set1)(store ? (INT)n : 0)};
     for (size_t left = n, part; left; left -= part) {
         FA_VECTOR acc[2] = {FA_PS(setzero)(), FA_PS(setzero)()};
         part = left < GROUP ? left : GROUP;
@@ -138,15 +160,21 @@ FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, 
             F(fetch_line)(ahead);
             for (size_t k = 0; k < 2; k++) {
                 const FA_VECTOR v = FA_PS(loadu)(x + k * FA_FLOATS), d = FA_PS(sub)(v, top[k]);
-                const FA_VECTOR e = FA_UNLESS_UNDER(d, limit, exp_of_vector(d, d, 0));
+                const FA_VECTOR power = exp_of_vector(d, d, 0);
+                if (rest && !store) {
+                    const __m256i out = _mm256_cmpgt_epi32(FA_BITS_OF(d), FA_BITS_OF(limit));
+                    acc[k] = FA_PS(add)(acc[k], FA_PS(andnot)(FA_AS_FLOATS(out), power));
+                    maxima[k] = FA_INT(sub)(maxima[k], out);
+                    continue;
+                }
+                const FA_VECTOR e = FA_UNLESS_UNDER(d, limit, power);
                 if (rest) {
                     const FA_VECTOR other = _mm256_cmp_ps(v, top[k], _CMP_NEQ_UQ);
                     acc[k] = FA_PS(add)(acc[k], FA_PS(and)(other, e));
                     maxima[k] = FA_INT(add)(maxima[k], FA_BITS_OF(other));
                 } else
                     acc[k] = FA_PS(add)(acc[k], e);
-                if (store)
-                    FA_PS(storeu)(x + k * FA_FLOATS, e);
+                FA_PS(storeu)(x + k * FA_FLOATS, e);
             }
         }
         for (size_t k = 0; k < 2; k++) {
@@ -154,13 +182,22 @@ FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, 
             sum[2 * k + 1] = FA_PD(add)(sum[2 * k + 1], FA_HIGH_DOUBLES(acc[k]));
         }
     }
-    for (size_t k = 0; k < 2; k++) {
-        if (rest) {
-            const __m256i more = _mm256_max_epi32(FA_INT(sub)(maxima[k], FA_INT(set1)(1)), _mm256_setzero_si256());
+    if (rest) {
+        for (size_t k = 0; k < 2; k++) FA_STORE_INTS(g->maxima + k * FA_FLOATS, maxima[k]);
+        if (!store) {
+            const __m256i one = FA_INT(set1)(1), least = FA_BITS_OF(FA_PS(set1)(-REAL_MOST));
+            __m256i sure = _mm256_and_si256(_mm256_cmpeq_epi32(maxima[0], one), _mm256_cmpeq_epi32(maxima[1], one));
+            for (size_t k = 0; k < 2; k++) sure = _mm256_andnot_si256(_mm256_cmpeq_epi32(FA_BITS_OF(top[k]), least), sure);
+            if (_mm256_movemask_epi8(sure) != -1)
+                F(short_maxima)(from, n, width, g, sum);
+        }
+        for (size_t k = 0; k < 2; k++) {
+            const __m256i more = _mm256_max_epi32(FA_INT(sub)(FA_LOAD_INTS(g->maxima + k * FA_FLOATS), FA_INT(set1)(1)), _mm256_setzero_si256());
             sum[2 * k] = FA_PD(add)(sum[2 * k], _mm256_cvtepi32_pd(_mm256_castsi256_si128(more)));
             sum[2 * k + 1] = FA_PD(add)(sum[2 * k + 1], _mm256_cvtepi32_pd(_mm256_extracti128_si256(more, 1)));
-            FA_STORE_INTS(g->maxima + k * FA_FLOATS, maxima[k]);
         }
+    }
+    for (size_t k = 0; k < 2; k++) {
         FA_PD(storeu)(g->sum + k * FA_FLOATS, sum[2 * k]);
         FA_PD(storeu)(g->sum + k * FA_FLOATS + FA_FLOATS / 2, sum[2 * k + 1]);
     }
