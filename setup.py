@@ -81,9 +81,17 @@ class BuildPerIsa(build_ext):
         isas |= {name: isas[name] + more for name, more in MORE_FLAGS.items() if name in isas and self.accepts(more)}
 
         def compile_core(source: str, isa: str) -> list[str]:
-            return self.compiler.compile(
-                [source], output_dir=f"{self.build_temp}/{isa}", macros=[("FA_ISA", isa)],
-                include_dirs=["include"], extra_postargs=FLAGS + kernel_flags + isas[isa], depends=ext.depends)
+            folder, flags = f"{self.build_temp}/{isa}", FLAGS + kernel_flags + isas[isa]
+            made = self.compiler.object_filenames([source], output_dir=folder)
+            with_what, stamp = shlex.join([*self.compiler.compiler_so, *flags]), Path(made[0] + ".txt")
+            if (not self.force and stamp.exists() and stamp.read_text() == with_what
+                    and not newer_group([source, "setup.py", *CORE_DEPENDS], made[0])):
+                return made         # minutes saved: each pip install writes _kernels.c anew
+            stamp.unlink(missing_ok=True)
+            self.compiler.compile([source], output_dir=folder, macros=[("FA_ISA", isa)], include_dirs=["include"],
+                                  extra_postargs=flags)
+            stamp.write_text(with_what)
+            return made
 
         pairs = [(source, isa) for source in CORE for isa in isas]
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
@@ -95,13 +103,15 @@ class BuildPerIsa(build_ext):
         super().build_extension(ext)
 
 
+FILES = [path for folder in ("include/fastact", "fastact") for path in sorted(Path(folder).iterdir())]
+CORE_DEPENDS = [str(path) for path in FILES if path.suffix in {".h", ".def"}]
+
 kernels = Extension(
     "fastact._kernels",
     ["fastact/_kernels.pyx", "fastact/_limits.c"],
     include_dirs=["include", "fastact", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")],
-    depends=[str(path) for folder in ("include/fastact", "fastact") for path in sorted(Path(folder).iterdir())
-             if path.suffix in {".h", ".def", ".pxi"} or path.name.startswith("_core")],
+    depends=[*CORE_DEPENDS, *CORE, *(str(path) for path in FILES if path.suffix == ".pxi")],
 )
 
 setup(ext_modules=cythonize([kernels]), cmdclass={"build_ext": BuildPerIsa})
