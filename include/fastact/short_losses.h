@@ -11,7 +11,7 @@ typedef struct {
 
 /* The labels of LOTS groups, of which there are `count`. Those of `ahead` times as many further on are fetched: among the runs of a block
  * the caches' own prefetching does not follow them (cross-entropy of (8, 21, 256, 256) along axis 1: 4 % of its time). */
-FA_INLINE void F(short_labels)(const fa_xent_job *job, size_t first, size_t count, F(short_samples) *s, const size_t ahead)
+FA_SHARED void F(short_labels)(const fa_xent_job *job, size_t first, size_t count, F(short_samples) *s, const size_t ahead)
 {
     const fa_xent_job of = *job;
     const ptrdiff_t bytes = (ptrdiff_t)(LOTS * LANES) * of.label_stride;
@@ -131,7 +131,9 @@ FA_INLINE void F(panel_gradients)(REAL *p, size_t n, size_t width, const F(short
 }
 
 /* short_cross_entropy of blocks of columns. Time of (8, 21, 256, 256) along axis 1 against that along the last axis, one after the other in
- * one process: 1.53 -> 1.0, with gradient 1.11 -> 0.95. */
+ * one process: 1.53 -> 1.02, with gradient 1.11 -> 0.97. What is left is the copy, a sixth of the time. Slower, by as much of the whole: the next
+ * block copied a line at a time beside exponentials (1.10), maxima and exponentials from the tensor without a copy (1.11, with lines fetched into
+ * L1 1.17), every other line fetched (1.25), a quarter of the lines fetched while copying (1.05). */
 FA_INLINE void F(panel_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t end, REAL *p, const int with_grad)
 {
     const size_t n = job->cols;
