@@ -64,14 +64,15 @@ FA_INLINE void F(dense_panel)(REAL *a, const REAL *kept, const fa_xent_job *job,
     }
 }
 
-/* dense_sums of n classes. */
+/* dense_sums of n classes. As many lines of `tensors` tensors are fetched. */
 FA_INLINE void F(dense_panel_sums)(const REAL *a, const REAL *x, size_t n, size_t width, const REAL *m, F(temperature) t,
-                                   F(panel_sums) *sum_a, F(panel_sums) *sum_ad, const int given)
+                                   F(panel_sums) *sum_a, F(panel_sums) *sum_ad, const int given, fa_ahead *ahead, size_t tensors)
 {
     for (size_t at = 0; n;) {
         size_t left = n < GROUP ? n : GROUP;
         REAL acc_a[LANES], acc_ad[LANES];
         n -= left;
+        for (size_t i = 0; i < tensors; i++) fa_fetch_lines(ahead + i, left);
         LANE(LANES) acc_a[j] = acc_ad[j] = C(0.0);
         if (given != F(LOGITS)) {
             F(add_shares)(acc_ad, a + at, x + at, LANES, left, width, given);

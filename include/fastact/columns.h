@@ -63,11 +63,11 @@ FA_INLINE void F(panel_max)(const REAL *p, size_t n, size_t width, F(panel_sums)
 
 /* exp((x - m)/T) of n classes: summed, and written over them if `store`. `rest`: the maxima are counted, not summed. */
 FA_INLINE void F(panel_sum)(REAL *p, size_t n, size_t width, F(temperature) t, const int general, const int store,
-                            const int rest, F(panel_sums) *s)
+                            const int rest, F(panel_sums) *s, fa_ahead *ahead)
 {
 #if TABLE
     if (!general) {
-        panel_sum_by_table(p, n, width, GROUP, s->m, store, rest, s->sums.total, s->maxima);
+        panel_sum_by_table(p, n, width, GROUP, s->m, store, rest, s->sums.total, s->maxima, ahead);
         return;
     }
 #endif
@@ -79,6 +79,7 @@ FA_INLINE void F(panel_sum)(REAL *p, size_t n, size_t width, F(temperature) t, c
         size_t left = n < GROUP ? n : GROUP;
         REAL acc[LANES];
         n -= left;
+        fa_fetch_lines(ahead, left);
         LANE(LANES) acc[j] = C(0.0);
         _Pragma("GCC unroll 1")         /* unrolled, its rest goes through memory: softmax of 65536x10 12 % slower */
         for (; left; left--, p += width) {
@@ -127,6 +128,26 @@ FA_INLINE ptrdiff_t F(columns_at)(const fa_columns *b, ptrdiff_t stride, size_t 
     return (ptrdiff_t)b->outer * stride + (ptrdiff_t)(c * b->inner + b->first);
 }
 
+/* The block of columns behind this one; the rows `bytes` behind these. */
+FA_INLINE fa_ahead F(block_ahead)(const fa_columns *b, const void *x, ptrdiff_t stride)
+{
+    const ptrdiff_t inner = (ptrdiff_t)(b->inner * sizeof(REAL)), width = (ptrdiff_t)(b->width * sizeof(REAL));
+    const char *at = (const char *)((const REAL *)x + F(columns_at)(b, stride, 0) + b->count);
+    return (fa_ahead){at, at + width, inner - width, inner};
+}
+
+FA_INLINE fa_ahead F(rows_ahead)(const void *x, size_t bytes)
+{
+    const char *at = (const char *)x + bytes;
+    return (fa_ahead){at, at + bytes, 0, (ptrdiff_t)bytes};
+}
+
+/* What is read after a block of either kind. */
+FA_SHARED fa_ahead F(columns_ahead)(const fa_columns *b, const void *x, ptrdiff_t stride)
+{
+    return b->across ? F(rows_ahead)((const REAL *)x + F(columns_at)(b, stride, 0), FA_SHORT_AHEAD_BYTES) : F(block_ahead)(b, x, stride);
+}
+
 /* Classes c .. c + n - 1 of a block; keep (NULL: all) lies like x, with its own stride. */
 static void F(columns_in)(REAL *to, const REAL *x, ptrdiff_t stride, const uint8_t *keep, ptrdiff_t keep_stride, const fa_columns *b,
                           size_t c, size_t n)
@@ -136,9 +157,9 @@ static void F(columns_in)(REAL *to, const REAL *x, ptrdiff_t stride, const uint8
         keep += F(columns_at)(b, keep_stride, c);
     if (!b->across) {
         for (size_t k = 0; k < n; k++, to += b->width, x += b->inner) {
-            for (size_t j = 0; !b->fetch && k + 1 < n && j < b->count; j += LANES) __builtin_prefetch(x + b->inner + j, 0, 3);
+            for (size_t j = 0; b->fetch == FA_FETCH_CLASS && k + 1 < n && j < b->count; j += LANES) __builtin_prefetch(x + b->inner + j, 0, 3);
             memcpy(to, x, b->count * sizeof(REAL));
-            for (size_t j = 0; b->fetch && j < b->count; j += LANES) __builtin_prefetch(x + b->count + j, 0, 2);
+            for (size_t j = 0; b->fetch == FA_FETCH_BLOCK && j < b->count; j += LANES) __builtin_prefetch(x + b->count + j, 0, 2);
             for (size_t j = b->count; j < b->width; j++) to[j] = C(0.0);
             if (keep) {
                 LANE(b->count) to[j] = keep[j] ? to[j] : -REAL_INF;

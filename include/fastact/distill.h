@@ -180,10 +180,16 @@ FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdi
     const uint8_t *where = general ? job->where : NULL;
     const F(temperature) t = F(temperature_of)(job->temperature);
     for (ptrdiff_t unit = begin; unit < end; unit++) {
-        const fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
+        fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
         const size_t part = F(columns_part)(&b, n, capacity);
         const int whole = part == n;
         double total = 0.0;
+        fa_ahead ahead[2] = {fa_ahead_none(x), fa_ahead_none(y)};
+        if (whole) {
+            ahead[0] = F(columns_ahead)(&b, job->x, stride);
+            ahead[1] = F(columns_ahead)(&b, job->target, stride);
+            b.fetch = b.across ? b.fetch : FA_FETCH_NOTHING;
+        }
         if (whole)
             F(pair_in)(job, &b, 0, n, x, y, general);
         for (size_t k = 0; k < b.width; k += LANES) {       /* one group if there is more than one part */
@@ -207,8 +213,8 @@ FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdi
                 if (!whole)
                     F(pair_in)(job, &b, c, count, x, y, general);
                 F(cross_panel)(x + k, y + k, count, b.width, sum[0].m, sum[1].m, t, &cross, general);
-                F(panel_sum)(x + k, count, b.width, t, general, 0, 1, &sum[0]);
-                F(panel_sum)(y + k, count, b.width, t, general, 0, 1, &sum[1]);
+                F(panel_sum)(x + k, count, b.width, t, general, 0, 1, &sum[0], ahead);
+                F(panel_sum)(y + k, count, b.width, t, general, 0, 1, &sum[1], ahead + 1);
             }
             for (int i = 0; i < 2; i++) {
                 F(panel_end)(&sum[i]);

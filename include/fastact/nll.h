@@ -160,10 +160,16 @@ FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t
     const ptrdiff_t stride = (ptrdiff_t)(n * job->inner);
     const F(temperature) t = F(temperature_of)(1.0);
     for (ptrdiff_t unit = begin; unit < end; unit++) {
-        const fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
+        fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
         const size_t part = F(columns_part)(&b, n, capacity);
         const int whole = part == n;
         double total = 0.0;
+        fa_ahead ahead[2] = {fa_ahead_none(p), fa_ahead_none(p)};
+        if (dense && whole) {
+            ahead[0] = F(columns_ahead)(&b, job->x, stride);
+            ahead[1] = job->target ? F(columns_ahead)(&b, job->target, stride) : ahead[1];
+            b.fetch = b.across ? b.fetch : FA_FETCH_NOTHING;
+        }
         if (dense && whole)
             F(classes_in)(job, &b, 0, n, p, a, NULL, 0);
         for (size_t k = 0; k < b.width; k += LANES) {       /* one group if there is more than one part */
@@ -179,7 +185,7 @@ FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t
                     if (!whole)
                         F(classes_in)(job, &b, c, count, p, a, NULL, 0);
                     F(dense_panel)(a + k, a + k, job, c, count, b.width, &s);
-                    F(dense_panel_sums)(a + k, p + k, count, b.width, sum_a.m, t, &sum_a, &sum_ad, given);
+                    F(dense_panel_sums)(a + k, p + k, count, b.width, sum_a.m, t, &sum_a, &sum_ad, given, ahead, 2);
                 }
                 F(panel_end)(&sum_ad);
                 LANE(LANES) s.ad[j] = sum_ad.sums.total[j];

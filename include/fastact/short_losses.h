@@ -9,21 +9,17 @@ typedef struct {
     INT label[LANES], counts[LANES];                    /* counts: -1 or 0, then the label is 0 */
 } __attribute__((aligned(64))) F(short_samples);
 
-/* The labels of LOTS groups, of which there are `count`. Those of `ahead` times as many further on are fetched: among the runs of a block
- * the caches' own prefetching does not follow them (cross-entropy of (8, 21, 256, 256) along axis 1: 4 % of its time). */
-FA_SHARED void F(short_labels)(const fa_xent_job *job, size_t first, size_t count, F(short_samples) *s, const size_t ahead)
+/* The labels of LOTS groups, of which there are `count`. Those of the next LOTS but one are fetched: among the runs of a block the caches' own
+ * prefetching does not follow them (cross-entropy of (8, 21, 256, 256) along axis 1: 4 % of its time). */
+FA_SHARED void F(short_labels)(const fa_xent_job *job, size_t first, size_t count, F(short_samples) *s)
 {
     const fa_xent_job of = *job;
     const ptrdiff_t bytes = (ptrdiff_t)(LOTS * LANES) * of.label_stride;
-    for (ptrdiff_t line = 0; ahead && line < bytes; line += 64)
-        __builtin_prefetch(of.labels + (ptrdiff_t)first * of.label_stride + (ptrdiff_t)ahead * bytes + line, 0, 3);
+    for (ptrdiff_t line = 0; line < bytes; line += 64)
+        __builtin_prefetch(of.labels + (ptrdiff_t)first * of.label_stride + 2 * bytes + line, 0, 3);
     int64_t label[LOTS * LANES], counts[LOTS * LANES];
-    if (count == LOTS * LANES)
-        fa_read_labels(job, first, 1, LOTS * LANES, label);
-    else {
-        LANE(LOTS * LANES) label[j] = -1;
-        fa_read_labels(job, first, 1, count, label);
-    }
+    for (size_t j = count; j < LOTS * LANES; j++) label[j] = -1;
+    fa_read_labels(job, first, 1, count, label);
     LANE(LOTS * LANES) {
         counts[j] = fa_counts(label[j], of.cols, of.ignores, of.ignore);
         label[j] = counts[j] ? label[j] : 0;
@@ -79,14 +75,14 @@ FA_INLINE void F(short_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
         F(leaving_start)(&leaving, job->grad);
     for (ptrdiff_t unit = begin; unit < end; unit += (ptrdiff_t)LOTS) {
         const size_t first = (size_t)unit * LANES, lots = (size_t)(end - unit) < LOTS ? (size_t)(end - unit) : LOTS, left = job->outer - first;
-        F(short_labels)(job, first, left < lots * LANES ? left : lots * LANES, samples, 0);
+        F(short_labels)(job, first, left < lots * LANES ? left : lots * LANES, samples);
         for (size_t i = 0, row = first; i < lots; i++, row += LANES) {
             ptrdiff_t stride = (ptrdiff_t)n;
             const REAL *x = F(short_whole)(few, SAMPLE(x, row), &stride, n, job->outer - row < LANES ? job->outer - row : LANES);
             F(short_in)(panel + i * size, x, stride, n, groups[i].m);
             for (size_t r = 0; r < LANES; r++) samples[i].logit[r] = x[r * n + (size_t)samples[i].label[r]];
         }
-        F(ahead) ahead = F(rows_ahead)(SAMPLE(x, first), n);
+        fa_ahead ahead = F(rows_ahead)(SAMPLE(x, first), LOTS * n * LANES * sizeof(REAL));
         for (size_t i = 0; i < lots; i++) {
             F(short_sum)(panel + i * size, n, LANES, groups + i, with_grad, 1, &ahead);
             for (size_t r = 0; with_grad && r < LANES; r++) samples[i].e[r] = panel[i * size + (size_t)samples[i].label[r] * LANES + r];
@@ -144,11 +140,11 @@ FA_INLINE void F(panel_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const fa_columns b = fa_class_columns(job, sizeof(REAL), (size_t)unit);
         double loss = 0.0;
-        F(ahead) ahead = F(block_ahead)(&b, job->x, stride);
+        fa_ahead ahead = F(block_ahead)(&b, job->x, stride);
         F(columns_in_top)(p, job->x, stride, &b, n, top);
         for (size_t at = 0; at < b.count; at += LOTS * LANES) {
             const size_t left = b.count - at < LOTS * LANES ? b.count - at : LOTS * LANES, lots = (left + LANES - 1) / LANES;
-            F(short_labels)(job, b.outer * b.inner + b.first + at, left, samples, 2);
+            F(short_labels)(job, b.outer * b.inner + b.first + at, left, samples);
             for (size_t i = 0; i < lots; i++) {
                 const REAL *x = p + at + i * LANES;
                 F(copy_lanes)(groups[i].m, top + at + i * LANES);

@@ -20,38 +20,6 @@ typedef struct {
     INT maxima[LANES];
 } __attribute__((aligned(64))) F(short_group);
 
-/* What is read next and fetched already, a line at a time: `at`, in a run that goes on to `end`; each next one begins `skip` behind the end
- * of one, `step` behind its begin. All of it at once, while a block is copied, kept memory idle while exponentials are computed, and these
- * while it worked. 2 threads, (8, 21, 256, 256) along axis 1: softmax 7.3 -> 5.2 ms, by runs rather than a line of each class in turn 4.7;
- * cross-entropy 5.7 -> 4.8. 524288x21: softmax 6.5 -> 5.2, cross-entropy 5.2 -> 4.5. */
-typedef struct {
-    const REAL *at, *end;
-    ptrdiff_t skip, step;
-} F(ahead);
-
-FA_INLINE void F(fetch_line)(F(ahead) *a)
-{
-    __builtin_prefetch(a->at, 0, 2);
-    a->at += LANES;
-    if (a->at >= a->end) {
-        a->at += a->skip;
-        a->end += a->step;
-    }
-}
-
-/* The block of columns behind this one; the LOTS groups of short rows behind these. */
-FA_INLINE F(ahead) F(block_ahead)(const fa_columns *b, const void *x, ptrdiff_t stride)
-{
-    const REAL *at = (const REAL *)x + F(columns_at)(b, stride, 0) + b->count;
-    return (F(ahead)){at, at + b->width, (ptrdiff_t)b->inner - (ptrdiff_t)b->width, (ptrdiff_t)b->inner};
-}
-
-FA_INLINE F(ahead) F(rows_ahead)(const REAL *x, size_t n)
-{
-    const REAL *at = x + LOTS * n * LANES;
-    return (F(ahead)){at, at + LOTS * n * LANES, 0, 0};
-}
-
 /* Copies LANES numbers. memcpy becomes `rep movsq`, which takes longer to start. */
 FA_INLINE void F(copy_lanes)(REAL *to, const REAL *from)
 {
@@ -143,7 +111,7 @@ FA_SHARED void F(short_maxima)(const REAL *x, size_t n, size_t width, F(short_gr
 /* What panel_sum and panel_end do, classes `width` apart. The vectors of a class side by side: one after the other 4 % slower. Beside each
  * class a line is fetched, as a group is a line wide. What is left out where nothing is stored (`rest` then): maxima, what is under
  * the limit and nans; rows are looked at again unless that is one. */
-FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, const int store, const int rest, F(ahead) *ahead)
+FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, const int store, const int rest, fa_ahead *ahead)
 {
     const FA_VECTOR limit = FA_PS(set1)(LIMIT(exp_normal_lo)), zero = FA_PS(setzero)(), sign = FA_PS(set1)(C(-0.0));
     const REAL *const from = x;
@@ -157,7 +125,7 @@ FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, 
         part = left < GROUP ? left : GROUP;
         _Pragma("GCC unroll 1")
         for (size_t c = 0; c < part; c++, x += width) {
-            F(fetch_line)(ahead);
+            fa_fetch_line(ahead);
             for (size_t k = 0; k < 2; k++) {
                 const FA_VECTOR v = FA_PS(loadu)(x + k * FA_FLOATS), d = FA_PS(sub)(v, top[k]);
                 const FA_VECTOR power = exp_of_vector(d, d, 0);

@@ -185,9 +185,11 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
     const F(temperature) t = F(temperature_of)(job->temperature);
     REAL tops[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64))), bys[COLUMNS_CAPACITY + LANES] __attribute__((aligned(64)));
     for (ptrdiff_t unit = begin; unit < end; unit++) {
-        const fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
+        fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
         const size_t part = F(columns_part)(&b, n, capacity);
         const int lines = result != F(LOGSUMEXP) && !general && part == n && !b.across;
+        fa_ahead ahead = part == n ? F(columns_ahead)(&b, x, job->x_stride) : fa_ahead_none(p);
+        b.fetch = part == n && !b.across ? FA_FETCH_NOTHING : b.fetch;
         if (part == n)
             F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, 0, n);
         for (size_t k = 0; k < b.width; k += LANES) {       /* one panel if there is more than one part */
@@ -196,7 +198,7 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
             F(panel_start)(&s);
             if (part == n) {
                 F(panel_max)(p + k, n, b.width, &s);
-                F(panel_sum)(p + k, n, b.width, t, general, result == F(SOFTMAX), result != F(SOFTMAX), &s);
+                F(panel_sum)(p + k, n, b.width, t, general, result == F(SOFTMAX), result != F(SOFTMAX), &s, &ahead);
             } else {
                 for (size_t c = 0; c < n; c += part) {
                     const size_t count = n - c < part ? n - c : part;
@@ -206,7 +208,7 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
                 for (size_t c = 0; c < n; c += part) {
                     const size_t count = n - c < part ? n - c : part;
                     F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, c, count);
-                    F(panel_sum)(p, count, b.width, t, 1, 0, result != F(SOFTMAX), &s);
+                    F(panel_sum)(p, count, b.width, t, 1, 0, result != F(SOFTMAX), &s, &ahead);
                 }
             }
             F(panel_end)(&s);
@@ -284,7 +286,7 @@ FA_INLINE void F(short_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
             const REAL *x = F(short_whole)(few, ROW(x, row), &stride, n, job->outer - row < LANES ? job->outer - row : LANES);
             F(short_in)(panel + i * size, x, stride, n, groups[i].m);
         }
-        F(ahead) ahead = F(rows_ahead)(ROW(x, first), n);
+        fa_ahead ahead = F(rows_ahead)(ROW(x, first), LOTS * n * LANES * sizeof(REAL));
         for (size_t i = 0; i < lots; i++)
             F(short_sum)(panel + i * size, n, LANES, groups + i, result == F(SOFTMAX), result != F(SOFTMAX), &ahead);
         for (size_t i = 0; i < lots; i++) F(short_finish)(groups + i, result);
@@ -316,7 +318,7 @@ FA_INLINE void F(panel_softmax)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
     F(short_group) groups[LOTS];
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
-        F(ahead) ahead = F(block_ahead)(&b, job->x, job->x_stride);
+        fa_ahead ahead = F(block_ahead)(&b, job->x, job->x_stride);
         REAL *y = (REAL *)job->y + F(columns_at)(&b, job->y_stride, 0);
         F(columns_in_top)(p, job->x, job->x_stride, &b, n, top);
         for (size_t at = 0; at < b.width; at += LOTS * LANES) {

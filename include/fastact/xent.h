@@ -284,6 +284,13 @@ FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin,
         }
         part = F(columns_part)(&b[0], n, capacity);
         whole = part == n;
+        const int spread = whole && (b[0].across || units == 1);
+        fa_ahead ahead[2] = {fa_ahead_none(p), fa_ahead_none(p)};
+        if (spread) {
+            ahead[0] = F(columns_ahead)(&b[0], job->x, stride);
+            ahead[1] = job->target ? F(columns_ahead)(&b[0], job->target, stride) : ahead[1];
+        }
+        b[0].fetch = spread && !b[0].across ? FA_FETCH_NOTHING : b[0].fetch;
         for (ptrdiff_t u = 0; u < units; u++) {
             const size_t at = (size_t)u * n * LANES;
             job->partial[unit + u] = 0.0;
@@ -319,7 +326,7 @@ FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin,
                         if (!whole)
                             F(classes_in)(job, &l->b, c, count, p, a, kept, general);
                         F(dense_panel)(l->a, l->kept, job, c, count, l->b.width, &l->s);
-                        F(dense_panel_sums)(l->a, l->p, count, l->b.width, l->sums.m, t, &sum_a, &sum_ad, F(LOGITS));
+                        F(dense_panel_sums)(l->a, l->p, count, l->b.width, l->sums.m, t, &sum_a, &sum_ad, F(LOGITS), ahead + 1, 1);
                     }
                     F(panel_end)(&sum_a);
                     F(panel_end)(&sum_ad);
@@ -332,7 +339,7 @@ FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin,
                 PARTS(part) {
                     if (!whole)
                         F(classes_in)(job, &l->b, c, count, p, NULL, NULL, general);
-                    F(panel_sum)(l->p, count, l->b.width, t, general, with_grad, 1, &l->sums);
+                    F(panel_sum)(l->p, count, l->b.width, t, general, with_grad, 1, &l->sums, ahead);
                 }
                 F(panel_end)(&l->sums);
                 LANE(LANES) l->s.rest[j] = l->sums.sums.total[j];
