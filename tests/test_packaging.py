@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 import zlib
 from pathlib import Path
@@ -112,21 +113,23 @@ done
 
 
 def built(tmp_path: Path, refused: str, **env: str) -> tuple[str, list[str]]:
-    """What setup.py says, and the calls of a compiler that refuses arguments."""
+    """What setup.py says, and the calls of a compiler that refuses arguments; in the tree of the last call, if any."""
     if sys.platform == "win32" or not (ROOT / "setup.py").exists():
         pytest.skip("needs a source tree and a shell")
     pytest.importorskip("setuptools")
     pytest.importorskip("Cython")
-    tree = tmp_path / "tree"
-    left_out = shutil.ignore_patterns("*.so", "__pycache__", "build", "docs", "tests", "bench", ".*", "*.egg-info")
-    shutil.copytree(ROOT, tree, ignore=left_out)
-    (tmp_path / "cc").write_text(COMPILER)
-    (tmp_path / "cc").chmod(0o755)
-    env = os.environ | {"CC": str(tmp_path / "cc"), "CALLS": str(tmp_path / "calls"), "REFUSED": refused} | env
+    tree, calls = tmp_path / "tree", tmp_path / "calls"
+    if not tree.exists():
+        left_out = shutil.ignore_patterns("*.so", "__pycache__", "build", "docs", "tests", "bench", ".*", "*.egg-info")
+        shutil.copytree(ROOT, tree, ignore=left_out)
+        (tmp_path / "cc").write_text(COMPILER)
+        (tmp_path / "cc").chmod(0o755)
+    calls.unlink(missing_ok=True)
+    env = os.environ | {"CC": str(tmp_path / "cc"), "CALLS": str(calls), "REFUSED": refused} | env
     env.pop("FASTACT_BUILD_ISAS", None)
     command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "lib", "--build-temp", "temp"]
     done = subprocess.run(command, env=env, cwd=tree, capture_output=True, text=True, check=True)
-    return done.stdout + done.stderr, (tmp_path / "calls").read_text().splitlines()
+    return done.stdout + done.stderr, calls.read_text().splitlines() if calls.exists() else []
 
 
 def test_a_compiler_that_lacks_openmp_and_an_instruction_set(tmp_path: Path) -> None:
@@ -141,6 +144,25 @@ def test_a_compiler_that_lacks_openmp_and_an_instruction_set(tmp_path: Path) -> 
         assert "does not know the flags of avx512: building without" in said
     assert {name for name in kernels if any(f"FA_EACH({name})" in call for call in made)} == kernels
     assert sum("-DFA_ISA=" in call for call in made) == 3 * len(kernels)
+
+
+def test_kernels_are_compiled_again_when_what_they_are_made_of_changed(tmp_path: Path) -> None:
+    """Not because _kernels.c is new, as pip makes it each time."""
+
+    def compiled(changed: str = "", **env: str) -> tuple[int, int]:
+        """How many objects of kernels and of _kernels.c."""
+        if changed:
+            os.utime(tmp_path / "tree" / changed, (time.time() + 60,) * 2)
+        calls = [call for call in built(tmp_path, "-nothing", **env)[1] if " -c " in call and "probe" not in call]
+        return sum("-DFA_ISA=" in call for call in calls), sum("fastact/_kernels.c " in call for call in calls)
+
+    kernels, one = compiled()
+    assert kernels >= 3
+    assert one == 1
+    assert compiled() == (0, 0)
+    assert compiled("fastact/_kernels.c") == (0, 1)
+    assert compiled(CFLAGS="-g1") == (kernels, 1)
+    assert compiled("include/fastact/gelu.h", CFLAGS="-g1") == (kernels, 1)
 
 
 def test_openmp_that_is_where_ldflags_say(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_rows_together_are_what_each_is_with_a_mask(name: str, n: int, dtype: np
 @pytest.mark.parametrize("n", [*range(1, 18), 21, 31, 32])
 @pytest.mark.parametrize("name", ["log_softmax", "logsumexp"])
 def test_short_rows_that_are_looked_at_again(name: str, n: int, axis: int, dtype: np.dtype, isa: str) -> None:
-    """Maxima and what underflows is left out of sums and counted: zeros of both signs, masked classes, nans."""
+    """Maxima and what underflows are left out of sums and counted: zeros of both signs, masked classes, nans."""
     function = getattr(fastact, name)
     rng = np.random.default_rng(n)
     rows = rng.choice(np.array([-9e9, -np.inf, -104, -88, -2, -0.0, 0.0], dtype), (333, n))

@@ -142,10 +142,16 @@ FA_INLINE fa_ahead F(rows_ahead)(const void *x, size_t bytes)
     return (fa_ahead){at, at + bytes, 0, (ptrdiff_t)bytes};
 }
 
-/* What is read after a block of either kind. */
-FA_SHARED fa_ahead F(columns_ahead)(const fa_columns *b, const void *x, ptrdiff_t stride)
+/* What is read of x (NULL: nothing) after a block of either kind, for sums to fetch where all its classes are in `scratch`, `whole`; columns_in
+ * does not then. Across, the caches' own prefetching is helped only: columns_in goes on with the next class. */
+FA_SHARED fa_ahead F(columns_ahead)(fa_columns *b, const void *x, ptrdiff_t stride, int whole, const REAL *scratch)
 {
-    return b->across ? F(rows_ahead)((const REAL *)x + F(columns_at)(b, stride, 0), FA_SHORT_AHEAD_BYTES) : F(block_ahead)(b, x, stride);
+    if (!whole || !x)
+        return (fa_ahead){(const char *)scratch, (const char *)scratch, -64, 0};        /* of what is in L1 anyway: nothing */
+    if (b->across)
+        return F(rows_ahead)((const REAL *)x + F(columns_at)(b, stride, 0), FA_SHORT_AHEAD_BYTES);
+    b->fetch = FA_FETCH_NOTHING;
+    return F(block_ahead)(b, x, stride);
 }
 
 /* Classes c .. c + n - 1 of a block; keep (NULL: all) lies like x, with its own stride. */

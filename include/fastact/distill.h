@@ -184,12 +184,7 @@ FA_INLINE void F(distill_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdi
         const size_t part = F(columns_part)(&b, n, capacity);
         const int whole = part == n;
         double total = 0.0;
-        fa_ahead ahead[2] = {fa_ahead_none(x), fa_ahead_none(y)};
-        if (whole) {
-            ahead[0] = F(columns_ahead)(&b, job->x, stride);
-            ahead[1] = F(columns_ahead)(&b, job->target, stride);
-            b.fetch = b.across ? b.fetch : FA_FETCH_NOTHING;
-        }
+        fa_ahead ahead[2] = {F(columns_ahead)(&b, job->x, stride, whole, x), F(columns_ahead)(&b, job->target, stride, whole, y)};
         if (whole)
             F(pair_in)(job, &b, 0, n, x, y, general);
         for (size_t k = 0; k < b.width; k += LANES) {       /* one group if there is more than one part */

@@ -69,10 +69,12 @@ static const uint32_t fa_exp2_table[8] __attribute__((aligned(32))) = {
     } while (0)
 #define FA_ADD_OTHERS(sum, v, d, limit, bits)                                           \
     do {                                                                                \
-        const __m256 out = _mm256_castsi256_ps(_mm256_cmpgt_epi32(FA_BITS_OF(d), FA_BITS_OF(limit))); \
+        const __m256 out = FA_LEFT_OUT(d, limit);                                       \
         sum = _mm256_add_ps(sum, _mm256_andnot_ps(out, v));                             \
         bits = 0xff & ~(unsigned)_mm256_movemask_ps(out);                               \
     } while (0)
+/* True where d is 0, under the limit or nan. */
+#define FA_LEFT_OUT(d, limit) _mm256_castsi256_ps(_mm256_cmpgt_epi32(FA_BITS_OF(d), FA_BITS_OF(limit)))
 #endif
 
 /* p_j 2^(k/16) (1 + r + square r^2 + cubic r^3) of the k that z carries in its low bits, p_j 2^(j/16) in a table as fa_exp2_table, j = k mod 16 */

@@ -164,12 +164,7 @@ FA_INLINE void F(nll_columns)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t
         const size_t part = F(columns_part)(&b, n, capacity);
         const int whole = part == n;
         double total = 0.0;
-        fa_ahead ahead[2] = {fa_ahead_none(p), fa_ahead_none(p)};
-        if (dense && whole) {
-            ahead[0] = F(columns_ahead)(&b, job->x, stride);
-            ahead[1] = job->target ? F(columns_ahead)(&b, job->target, stride) : ahead[1];
-            b.fetch = b.across ? b.fetch : FA_FETCH_NOTHING;
-        }
+        fa_ahead ahead[2] = {F(columns_ahead)(&b, job->x, stride, dense && whole, p), F(columns_ahead)(&b, job->target, stride, dense && whole, p)};
         if (dense && whole)
             F(classes_in)(job, &b, 0, n, p, a, NULL, 0);
         for (size_t k = 0; k < b.width; k += LANES) {       /* one group if there is more than one part */

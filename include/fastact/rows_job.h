@@ -139,9 +139,6 @@ typedef struct {
     ptrdiff_t skip, step;
 } fa_ahead;
 
-/* Where nothing is to be fetched: what is in L1 anyway. */
-static inline fa_ahead fa_ahead_none(const void *here) { return (fa_ahead){here, here, -64, 0}; }
-
 static inline void fa_fetch_line(fa_ahead *a)
 {
     __builtin_prefetch(a->at, 0, 2);

@@ -130,9 +130,9 @@ FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, 
                 const FA_VECTOR v = FA_PS(loadu)(x + k * FA_FLOATS), d = FA_PS(sub)(v, top[k]);
                 const FA_VECTOR power = exp_of_vector(d, d, 0);
                 if (rest && !store) {
-                    const __m256i out = _mm256_cmpgt_epi32(FA_BITS_OF(d), FA_BITS_OF(limit));
-                    acc[k] = FA_PS(add)(acc[k], FA_PS(andnot)(FA_AS_FLOATS(out), power));
-                    maxima[k] = FA_INT(sub)(maxima[k], out);
+                    const FA_VECTOR out = FA_LEFT_OUT(d, limit);
+                    acc[k] = FA_PS(add)(acc[k], FA_PS(andnot)(out, power));
+                    maxima[k] = FA_INT(sub)(maxima[k], FA_BITS_OF(out));
                     continue;
                 }
                 const FA_VECTOR e = FA_UNLESS_UNDER(d, limit, power);

@@ -188,8 +188,7 @@ FA_INLINE void F(softmax_columns)(const fa_rows_job *job, ptrdiff_t begin, ptrdi
         fa_columns b = F(columns_block)(job, (size_t)unit, capacity);
         const size_t part = F(columns_part)(&b, n, capacity);
         const int lines = result != F(LOGSUMEXP) && !general && part == n && !b.across;
-        fa_ahead ahead = part == n ? F(columns_ahead)(&b, x, job->x_stride) : fa_ahead_none(p);
-        b.fetch = part == n && !b.across ? FA_FETCH_NOTHING : b.fetch;
+        fa_ahead ahead = F(columns_ahead)(&b, x, job->x_stride, part == n, p);
         if (part == n)
             F(columns_in)(p, x, job->x_stride, general ? job->where : NULL, job->where_stride, &b, 0, n);
         for (size_t k = 0; k < b.width; k += LANES) {       /* one panel if there is more than one part */

@@ -285,12 +285,7 @@ FA_INLINE void F(cross_entropy_columns)(const fa_xent_job *job, ptrdiff_t begin,
         part = F(columns_part)(&b[0], n, capacity);
         whole = part == n;
         const int spread = whole && (b[0].across || units == 1);
-        fa_ahead ahead[2] = {fa_ahead_none(p), fa_ahead_none(p)};
-        if (spread) {
-            ahead[0] = F(columns_ahead)(&b[0], job->x, stride);
-            ahead[1] = job->target ? F(columns_ahead)(&b[0], job->target, stride) : ahead[1];
-        }
-        b[0].fetch = spread && !b[0].across ? FA_FETCH_NOTHING : b[0].fetch;
+        fa_ahead ahead[2] = {F(columns_ahead)(&b[0], job->x, stride, spread, p), F(columns_ahead)(&b[0], job->target, stride, spread, p)};
         for (ptrdiff_t u = 0; u < units; u++) {
             const size_t at = (size_t)u * n * LANES;
             job->partial[unit + u] = 0.0;
