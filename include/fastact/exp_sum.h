@@ -15,14 +15,12 @@
 enum { FA_SUMS = 32 / FA_FLOATS };
 
 #if defined(__AVX512F__)
-#define FA_STORE_INTS(to, v) _mm512_storeu_si512(to, v)
 #define FA_HALF_MAX(v) _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1))
 /* The first `count` floats */
 #define FA_LOAD_SOME(x, count) _mm512_mask_loadu_ps(_mm512_set1_ps(-__builtin_inff()), (__mmask16)((1u << (count)) - 1), x)
 #define FA_STORE_SOME(e, count, v) _mm512_mask_storeu_ps(e, (__mmask16)((1u << (count)) - 1), v)
 #else
 static const int32_t fa_first_lanes[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-#define FA_STORE_INTS(to, v) _mm256_storeu_si256((__m256i *)(to), v)
 #define FA_HALF_MAX(v) (v)
 #define FA_FIRST(count) _mm256_loadu_si256((const __m256i *)(fa_first_lanes + 8 - (count)))
 #define FA_LOAD_SOME(x, count) \

@@ -53,6 +53,8 @@ static const uint32_t fa_exp2_table[8] __attribute__((aligned(32))) = {
         sum = _mm512_mask_add_ps(sum, other, sum, v);                                   \
         bits = other;                                                                   \
     } while (0)
+/* sum += v but where p is true */
+#define FA_ADD_BUT(sum, v, p) _mm512_mask_add_ps(sum, FA_NOT(p), sum, v)
 #else
 #define FA_UNLESS_UNDER(d, limit, v) _mm256_and_ps(_mm256_cmp_ps(d, limit, _CMP_NLT_UQ), v)
 #define FA_ADD_UNLESS(sum, v, x, m, bits)                                               \
@@ -67,15 +69,16 @@ static const uint32_t fa_exp2_table[8] __attribute__((aligned(32))) = {
         sum = _mm256_add_ps(sum, _mm256_and_ps(other, v));                              \
         others = _mm256_sub_epi32(others, FA_BITS_OF(other));                           \
     } while (0)
+#define FA_ADD_BUT(sum, v, p) _mm256_add_ps(sum, _mm256_andnot_ps(FA_AS_FLOATS(p), v))
 #define FA_ADD_OTHERS(sum, v, d, limit, bits)                                           \
     do {                                                                                \
-        const __m256 out = FA_LEFT_OUT(d, limit);                                       \
-        sum = _mm256_add_ps(sum, _mm256_andnot_ps(out, v));                             \
-        bits = 0xff & ~(unsigned)_mm256_movemask_ps(out);                               \
+        const FA_TRUE out = FA_LEFT_OUT(d, limit);                                      \
+        sum = FA_ADD_BUT(sum, v, out);                                                  \
+        bits = 0xff & ~(unsigned)_mm256_movemask_ps(FA_AS_FLOATS(out));                 \
     } while (0)
-/* True where d is 0, under the limit or nan. */
-#define FA_LEFT_OUT(d, limit) _mm256_castsi256_ps(_mm256_cmpgt_epi32(FA_BITS_OF(d), FA_BITS_OF(limit)))
 #endif
+/* True where d is 0, under the limit or nan. */
+#define FA_LEFT_OUT(d, limit) FA_ABOVE(FA_BITS_OF(d), FA_BITS_OF(limit))
 
 /* p_j 2^(k/16) (1 + r + square r^2 + cubic r^3) of the k that z carries in its low bits, p_j 2^(j/16) in a table as fa_exp2_table, j = k mod 16 */
 FA_INLINE FA_VECTOR exp_of_remainder(FA_VECTOR z, FA_VECTOR r, const uint32_t *table, float square, float cubic)

@@ -36,6 +36,23 @@
 #define FA_HIGH_DOUBLES(v) _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1))
 #define FA_NARROWED(low, high) \
     _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1)
+/* Integers, and as doubles */
+#define FA_INTS __m512i
+#define FA_LOAD_INTS(from) _mm512_loadu_si512(from)
+#define FA_STORE_INTS(to, v) _mm512_storeu_si512(to, v)
+#define FA_LOW_INTS(v) _mm512_cvtepi32_pd(_mm512_castsi512_si256(v))
+#define FA_HIGH_INTS(v) _mm512_cvtepi32_pd(_mm512_extracti32x8_epi32(v, 1))
+/* Of floats: true where equal, where a nan; of integers: where equal, where a > b */
+#define FA_SAME(a, b) _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ)
+#define FA_IS_NAN(v) _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q)
+#define FA_SAME_INT(a, b) _mm512_cmpeq_epi32_mask(a, b)
+#define FA_ABOVE(a, b) _mm512_cmpgt_epi32_mask(a, b)
+#define FA_NOT(p) ((__mmask16)~(p))
+/* v where p is true, else 0; b where p is true, else a; v, a nan where p is true; integers, one more where p is true */
+#define FA_WHERE(p, v) _mm512_maskz_mov_ps(p, v)
+#define FA_CHOSEN(p, a, b) _mm512_mask_blend_ps(p, a, b)
+#define FA_NAN_WHERE(p, v) _mm512_mask_blend_ps(p, v, _mm512_castsi512_ps(_mm512_set1_epi32(-1)))
+#define FA_COUNTED(p, ints) _mm512_mask_add_epi32(ints, p, ints, _mm512_set1_epi32(1))
 #else
 #define FA_VECTOR __m256
 #define FA_PS(name) _mm256_##name##_ps
@@ -68,6 +85,20 @@ static inline __m256 fa_table_of_8(const float *table)
 #define FA_LOW_DOUBLES(v) _mm256_cvtps_pd(_mm256_castps256_ps128(v))
 #define FA_HIGH_DOUBLES(v) _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1))
 #define FA_NARROWED(low, high) _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low))
+#define FA_INTS __m256i
+#define FA_LOAD_INTS(from) _mm256_loadu_si256((const __m256i *)(from))
+#define FA_STORE_INTS(to, v) _mm256_storeu_si256((__m256i *)(to), v)
+#define FA_LOW_INTS(v) _mm256_cvtepi32_pd(_mm256_castsi256_si128(v))
+#define FA_HIGH_INTS(v) _mm256_cvtepi32_pd(_mm256_extracti128_si256(v, 1))
+#define FA_SAME(a, b) FA_BITS_OF(_mm256_cmp_ps(a, b, _CMP_EQ_OQ))
+#define FA_IS_NAN(v) FA_BITS_OF(_mm256_cmp_ps(v, v, _CMP_UNORD_Q))
+#define FA_SAME_INT(a, b) _mm256_cmpeq_epi32(a, b)
+#define FA_ABOVE(a, b) _mm256_cmpgt_epi32(a, b)
+#define FA_NOT(p) _mm256_xor_si256(p, _mm256_set1_epi32(-1))
+#define FA_WHERE(p, v) _mm256_and_ps(FA_AS_FLOATS(p), v)
+#define FA_CHOSEN(p, a, b) _mm256_blendv_ps(a, b, FA_AS_FLOATS(p))
+#define FA_NAN_WHERE(p, v) _mm256_or_ps(FA_AS_FLOATS(p), v)
+#define FA_COUNTED(p, ints) _mm256_sub_epi32(ints, p)
 #endif
 enum { FA_FLOATS = sizeof(FA_VECTOR) / sizeof(float) };
 #else

@@ -115,9 +115,9 @@ FA_INLINE void F(short_cross_entropy)(const fa_xent_job *job, ptrdiff_t begin, p
 FA_INLINE void F(panel_gradients)(REAL *p, size_t n, size_t width, const F(short_group) *g, const F(short_samples) *s, const int finite)
 {
     REAL at_label[LANES];
-    const __m256i some = FA_INT(set1)(-(INT)finite);
+    const FA_INTS some = FA_INT(set1)(-(INT)finite);
     for (size_t r = 0; r < LANES; r += FA_FLOATS) {
-        const FA_VECTOR by = FA_PS(loadu)(g->by + r), counts = FA_AS_FLOATS(_mm256_and_si256(FA_LOAD_INTS(s->counts + r), some));
+        const FA_VECTOR by = FA_PS(loadu)(g->by + r), counts = FA_AS_FLOATS(FA_AND(FA_LOAD_INTS(s->counts + r), some));
         REAL *x = p + r;
         for (size_t c = 0; c < n; c++, x += width) FA_PS(storeu)(x, FA_PS(and)(FA_PS(mul)(FA_PS(loadu)(x), by), counts));
         FA_PS(storeu)(at_label + r, FA_PS(and)(FA_PS(loadu)(s->at_label + r), counts));

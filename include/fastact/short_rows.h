@@ -1,5 +1,5 @@
-/* short_rows.h (template): the pieces of columns.h for float32 without mask and temperature, by intrinsics, of AVX2 alone (AVX-512 was not
- * measured): for short rows, and for blocks of columns that hold all classes and are not across. LANES rows or columns are a group, one to a lane.
+/* short_rows.h (template): the pieces of columns.h for float32 without mask and temperature, by the intrinsics of AVX2 and AVX-512: for short
+ * rows, and for blocks of columns that hold all classes and are not across. LANES rows or columns are a group, one to a lane.
  *
  * What gcc makes of columns.h is not arithmetic to a half: maxima are found here in the vectors that transposing makes, results computed in
  * those that it takes back, and what is said of a group stays in vectors. The same sums in the same order, so the same bits. Each step is
@@ -10,8 +10,9 @@
 #undef FA_SHORT_KERNEL
 #undef FA_PANELS_KERNEL
 #undef FA_IF_PANELS
-#if TABLE && defined(FA_SHUFFLES) && !defined(__AVX512F__)
+#if TABLE && defined(FA_SHUFFLES)
 #define SHORT_ROWS 1
+#define FA_PARTS (LANES / FA_FLOATS)                /* vectors of a group */
 
 /* What is known of a group's rows. */
 typedef struct {
@@ -25,9 +26,6 @@ FA_INLINE void F(copy_lanes)(REAL *to, const REAL *from)
 {
     for (size_t r = 0; r < LANES; r += FA_FLOATS) FA_PS(storeu)(to + r, FA_PS(loadu)(from + r));
 }
-
-#define FA_LOAD_INTS(from) _mm256_loadu_si256((const __m256i *)(from))
-#define FA_SAME(a, b) _mm256_cmp_ps(a, b, _CMP_EQ_OQ)
 
 /* `count` rows, `stride` apart: as they lie or, if they are no whole group, in `few`, with zeros behind them. */
 FA_INLINE const REAL *F(short_whole)(REAL *few, const REAL *x, ptrdiff_t *stride, size_t n, size_t count)
@@ -93,14 +91,14 @@ FA_SHARED void F(columns_in_top)(REAL *to, const REAL *x, ptrdiff_t stride, cons
 /* How many maxima each of a group's rows has; a nan in a row becomes its sum's. */
 FA_SHARED void F(short_maxima)(const REAL *x, size_t n, size_t width, F(short_group) *g, FA_DOUBLES *sum)
 {
-    for (size_t k = 0; k < 2; k++, x += FA_FLOATS) {
+    for (size_t k = 0; k < FA_PARTS; k++, x += FA_FLOATS) {
         const FA_VECTOR top = FA_PS(loadu)(g->m + k * FA_FLOATS);
         FA_VECTOR nan = FA_PS(setzero)();
-        __m256i maxima = _mm256_setzero_si256();
+        FA_INTS maxima = FA_INT(set1)(0);
         for (size_t c = 0; c < n; c++) {
             const FA_VECTOR v = FA_PS(loadu)(x + c * width);
-            maxima = FA_INT(sub)(maxima, FA_BITS_OF(FA_SAME(v, top)));
-            nan = FA_PS(or)(nan, FA_PS(and)(_mm256_cmp_ps(v, v, _CMP_UNORD_Q), v));
+            maxima = FA_COUNTED(FA_SAME(v, top), maxima);
+            nan = FA_PS(or)(nan, FA_WHERE(FA_IS_NAN(v), v));
         }
         sum[2 * k] = FA_PD(add)(sum[2 * k], FA_LOW_DOUBLES(nan));
         sum[2 * k + 1] = FA_PD(add)(sum[2 * k + 1], FA_HIGH_DOUBLES(nan));
@@ -115,57 +113,57 @@ FA_INLINE void F(short_sum)(REAL *x, size_t n, size_t width, F(short_group) *g, 
 {
     const FA_VECTOR limit = FA_PS(set1)(LIMIT(exp_normal_lo)), zero = FA_PS(setzero)(), sign = FA_PS(set1)(C(-0.0));
     const REAL *const from = x;
-    FA_VECTOR top[2] = {FA_PS(loadu)(g->m), FA_PS(loadu)(g->m + FA_FLOATS)};
-    for (size_t k = 0; rest && !store && k < 2; k++)            /* -0 for 0, from which no zero differs by -0 */
-        top[k] = FA_PS(or)(top[k], FA_PS(and)(FA_SAME(top[k], zero), sign));
-    FA_DOUBLES sum[4] = {FA_PD(setzero)(), FA_PD(setzero)(), FA_PD(setzero)(), FA_PD(setzero)()};
-    __m256i maxima[2] = {FA_INT(set1)(store ? (INT)n : 0), FA_INT(set1)(store ? (INT)n : 0)};
+    FA_VECTOR top[FA_PARTS];
+    FA_DOUBLES sum[2 * FA_PARTS];
+    FA_INTS maxima[FA_PARTS];
+    for (size_t k = 0; k < FA_PARTS; k++) {
+        top[k] = FA_PS(loadu)(g->m + k * FA_FLOATS);
+        if (rest && !store)             /* -0 for 0, from which no zero differs by -0 */
+            top[k] = FA_PS(or)(top[k], FA_WHERE(FA_SAME(top[k], zero), sign));
+        sum[2 * k] = sum[2 * k + 1] = FA_PD(setzero)();
+        maxima[k] = FA_INT(set1)(0);
+    }
     for (size_t left = n, part; left; left -= part) {
-        FA_VECTOR acc[2] = {FA_PS(setzero)(), FA_PS(setzero)()};
+        FA_VECTOR acc[FA_PARTS];
+        for (size_t k = 0; k < FA_PARTS; k++) acc[k] = zero;
         part = left < GROUP ? left : GROUP;
         _Pragma("GCC unroll 1")
         for (size_t c = 0; c < part; c++, x += width) {
             fa_fetch_line(ahead);
-            for (size_t k = 0; k < 2; k++) {
+            for (size_t k = 0; k < FA_PARTS; k++) {
                 const FA_VECTOR v = FA_PS(loadu)(x + k * FA_FLOATS), d = FA_PS(sub)(v, top[k]);
-                const FA_VECTOR power = exp_of_vector(d, d, 0);
-                if (rest && !store) {
-                    const FA_VECTOR out = FA_LEFT_OUT(d, limit);
-                    acc[k] = FA_PS(add)(acc[k], FA_PS(andnot)(out, power));
-                    maxima[k] = FA_INT(sub)(maxima[k], FA_BITS_OF(out));
-                    continue;
-                }
-                const FA_VECTOR e = FA_UNLESS_UNDER(d, limit, power);
+                const FA_VECTOR power = exp_of_vector(d, d, 0), e = store ? FA_UNLESS_UNDER(d, limit, power) : power;
                 if (rest) {
-                    const FA_VECTOR other = _mm256_cmp_ps(v, top[k], _CMP_NEQ_UQ);
-                    acc[k] = FA_PS(add)(acc[k], FA_PS(and)(other, e));
-                    maxima[k] = FA_INT(add)(maxima[k], FA_BITS_OF(other));
+                    const FA_TRUE out = store ? FA_SAME(v, top[k]) : FA_LEFT_OUT(d, limit);
+                    acc[k] = FA_ADD_BUT(acc[k], e, out);
+                    maxima[k] = FA_COUNTED(out, maxima[k]);
                 } else
                     acc[k] = FA_PS(add)(acc[k], e);
-                FA_PS(storeu)(x + k * FA_FLOATS, e);
+                if (store)
+                    FA_PS(storeu)(x + k * FA_FLOATS, e);
             }
         }
-        for (size_t k = 0; k < 2; k++) {
+        for (size_t k = 0; k < FA_PARTS; k++) {
             sum[2 * k] = FA_PD(add)(sum[2 * k], FA_LOW_DOUBLES(acc[k]));
             sum[2 * k + 1] = FA_PD(add)(sum[2 * k + 1], FA_HIGH_DOUBLES(acc[k]));
         }
     }
     if (rest) {
-        for (size_t k = 0; k < 2; k++) FA_STORE_INTS(g->maxima + k * FA_FLOATS, maxima[k]);
-        if (!store) {
-            const __m256i one = FA_INT(set1)(1), least = FA_BITS_OF(FA_PS(set1)(-REAL_MOST));
-            __m256i sure = _mm256_and_si256(_mm256_cmpeq_epi32(maxima[0], one), _mm256_cmpeq_epi32(maxima[1], one));
-            for (size_t k = 0; k < 2; k++) sure = _mm256_andnot_si256(_mm256_cmpeq_epi32(FA_BITS_OF(top[k]), least), sure);
-            if (_mm256_movemask_epi8(sure) != -1)
-                F(short_maxima)(from, n, width, g, sum);
+        const FA_INTS one = FA_INT(set1)(1), least = FA_BITS_OF(FA_PS(set1)(-REAL_MOST));
+        int sure = 1;
+        for (size_t k = 0; k < FA_PARTS; k++) {
+            FA_STORE_INTS(g->maxima + k * FA_FLOATS, maxima[k]);
+            sure &= FA_ALL(FA_BOTH(FA_SAME_INT(maxima[k], one), FA_NOT(FA_SAME_INT(FA_BITS_OF(top[k]), least))));
         }
-        for (size_t k = 0; k < 2; k++) {
-            const __m256i more = _mm256_max_epi32(FA_INT(sub)(FA_LOAD_INTS(g->maxima + k * FA_FLOATS), FA_INT(set1)(1)), _mm256_setzero_si256());
-            sum[2 * k] = FA_PD(add)(sum[2 * k], _mm256_cvtepi32_pd(_mm256_castsi256_si128(more)));
-            sum[2 * k + 1] = FA_PD(add)(sum[2 * k + 1], _mm256_cvtepi32_pd(_mm256_extracti128_si256(more, 1)));
+        if (!store && !sure)
+            F(short_maxima)(from, n, width, g, sum);
+        for (size_t k = 0; k < FA_PARTS; k++) {
+            const FA_INTS more = FA_INT(max)(FA_INT(sub)(FA_LOAD_INTS(g->maxima + k * FA_FLOATS), one), FA_INT(set1)(0));
+            sum[2 * k] = FA_PD(add)(sum[2 * k], FA_LOW_INTS(more));
+            sum[2 * k + 1] = FA_PD(add)(sum[2 * k + 1], FA_HIGH_INTS(more));
         }
     }
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < FA_PARTS; k++) {
         FA_PD(storeu)(g->sum + k * FA_FLOATS, sum[2 * k]);
         FA_PD(storeu)(g->sum + k * FA_FLOATS + FA_FLOATS / 2, sum[2 * k + 1]);
     }
@@ -215,10 +213,9 @@ FA_INLINE void F(short_add)(double *sum, const REAL *v, size_t n)
 }
 
 /* True where a row has no maximum or an infinite one: its sum says nothing. */
-FA_INLINE FA_VECTOR F(short_no_sum)(const F(short_group) *g, size_t r)
+FA_INLINE FA_TRUE F(short_no_sum)(const F(short_group) *g, size_t r)
 {
-    const FA_VECTOR none = FA_AS_FLOATS(FA_IS_ZERO(FA_LOAD_INTS(g->maxima + r)));
-    return FA_PS(or)(none, FA_SAME(FA_PS(loadu)(g->m + r), FA_PS(set1)(REAL_INF)));
+    return FA_EITHER(FA_IS_ZERO(FA_LOAD_INTS(g->maxima + r)), FA_SAME(FA_PS(loadu)(g->m + r), FA_PS(set1)(REAL_INF)));
 }
 
 /* A function of its own: within those for other shapes gcc keeps half of what is here in memory (softmax 95 -> 120 ns a group). */

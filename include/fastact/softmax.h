@@ -253,16 +253,16 @@ FA_INLINE void F(short_finish)(F(short_group) *g, const int result)
         const FA_DOUBLES low = FA_PD(loadu)(g->sum + r), high = FA_PD(loadu)(g->sum + r + FA_FLOATS / 2), one = FA_PD(set1)(1.0);
         FA_VECTOR by;
         if (result == F(SOFTMAX))
-            by = FA_PS(or)(FA_NARROWED(FA_PD(div)(one, low), FA_PD(div)(one, high)), FA_SAME(m, FA_PS(set1)(REAL_INF)));
+            by = FA_NAN_WHERE(FA_SAME(m, FA_PS(set1)(REAL_INF)), FA_NARROWED(FA_PD(div)(one, low), FA_PD(div)(one, high)));
         else {
             const FA_DOUBLES log_low = FA_PD(loadu)(logs + r), log_high = FA_PD(loadu)(logs + r + FA_FLOATS / 2);
             if (result == F(LOG_SOFTMAX))
-                by = FA_PS(or)(FA_NARROWED(log_low, log_high), F(short_no_sum)(g, r));
+                by = FA_NAN_WHERE(F(short_no_sum)(g, r), FA_NARROWED(log_low, log_high));
             else {
-                const FA_VECTOR sum = FA_NARROWED(low, high), none = FA_AS_FLOATS(FA_IS_ZERO(FA_LOAD_INTS(g->maxima + r)));
-                const FA_VECTOR nothing = FA_PS(blendv)(sum, FA_PS(set1)(-REAL_INF), FA_SAME(sum, FA_PS(setzero)()));
+                const FA_VECTOR sum = FA_NARROWED(low, high);
+                const FA_VECTOR nothing = FA_CHOSEN(FA_SAME(sum, FA_PS(setzero)()), sum, FA_PS(set1)(-REAL_INF));
                 by = FA_NARROWED(FA_PD(add)(FA_LOW_DOUBLES(m), log_low), FA_PD(add)(FA_HIGH_DOUBLES(m), log_high));
-                by = FA_PS(blendv)(by, nothing, none);
+                by = FA_CHOSEN(FA_IS_ZERO(FA_LOAD_INTS(g->maxima + r)), by, nothing);
             }
         }
         FA_PS(storeu)(g->by + r, by);
