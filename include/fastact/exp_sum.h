@@ -12,7 +12,7 @@
 #include "fastact/exp_table.h"
 
 #if FA_LOOKUP
-enum { FA_SUMS = 32 / FA_FLOATS };
+enum { FA_SUMS = 2 * FA_PARTS };
 
 #if defined(__AVX512F__)
 #define FA_HALF_MAX(v) _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1))

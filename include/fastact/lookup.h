@@ -100,7 +100,7 @@ static inline __m256 fa_table_of_8(const float *table)
 #define FA_NAN_WHERE(p, v) _mm256_or_ps(FA_AS_FLOATS(p), v)
 #define FA_COUNTED(p, ints) _mm256_sub_epi32(ints, p)
 #endif
-enum { FA_FLOATS = sizeof(FA_VECTOR) / sizeof(float) };
+enum { FA_FLOATS = sizeof(FA_VECTOR) / sizeof(float), FA_PARTS = 16 / FA_FLOATS };      /* vectors of 16 lanes */
 #else
 #define FA_LOOKUP 0
 #endif

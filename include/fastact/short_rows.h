@@ -12,7 +12,6 @@
 #undef FA_IF_PANELS
 #if TABLE && defined(FA_SHUFFLES)
 #define SHORT_ROWS 1
-#define FA_PARTS (LANES / FA_FLOATS)                /* vectors of a group */
 
 /* What is known of a group's rows. */
 typedef struct {

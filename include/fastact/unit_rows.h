@@ -7,21 +7,28 @@
  * 254 -> 203), of 6144x512 1180 -> 1000 (without fetching 1150), of 1024x1000 as before.
  */
 #undef UNIT_ROWS
-#if TABLE && defined(FA_SHUFFLES) && !defined(__AVX512F__)
+#if TABLE
 #define UNIT_ROWS 1
 
 /* The maxima of two vectors, halved: LOW has one number of each pair, HIGH the other. */
-#define FA_FOLDED(a, b, LOW, HIGH) FA_PS(max)(LOW(a, b), HIGH(a, b))
+#define FA_FOLDED(a, b, LOW, HIGH) _mm256_max_ps(LOW(a, b), HIGH(a, b))
 #define FA_LOW_PAIRS(a, b) _mm256_shuffle_ps(a, b, 0x44)
 #define FA_HIGH_PAIRS(a, b) _mm256_shuffle_ps(a, b, 0xee)
 #define FA_LOW_HALVES(a, b) _mm256_permute2f128_ps(a, b, 0x20)
 #define FA_HIGH_HALVES(a, b) _mm256_permute2f128_ps(a, b, 0x31)
+/* The sums of 16 lanes as four, as lanes_tree begins */
+#ifdef __AVX512F__
+#define FA_EIGHT_SUMS(s) _mm512_add_pd(s[0], s[1])
+#define FA_FOUR_SUMS(s) _mm256_add_pd(_mm512_castpd512_pd256(FA_EIGHT_SUMS(s)), _mm512_extractf64x4_pd(FA_EIGHT_SUMS(s), 1))
+#else
+#define FA_FOUR_SUMS(s) _mm256_add_pd(_mm256_add_pd(s[0], s[2]), _mm256_add_pd(s[1], s[3]))
+#endif
 
 /* The maxima of `rows` rows: see chunk_max. m has room for FA_UNIT_ROWS. */
 FA_INLINE void F(unit_max)(const REAL *x, ptrdiff_t stride, size_t rows, size_t n, REAL *m)
 {
     const FA_VECTOR least = FA_PS(set1)(-REAL_MOST);
-    FA_VECTOR most[FA_UNIT_ROWS];
+    __m256 most[FA_UNIT_ROWS];
     for (size_t r = 0; r < rows; r++, x += stride) {
         FA_VECTOR a = least, b = least, c = least, d = least;
         size_t i = 0;
@@ -32,14 +39,14 @@ FA_INLINE void F(unit_max)(const REAL *x, ptrdiff_t stride, size_t rows, size_t 
             d = FA_PS(max)(FA_PS(loadu)(x + i + 3 * FA_FLOATS), d);
         }
         for (; i < n; i += FA_FLOATS) a = FA_PS(max)(FA_LOAD_SOME(x + i, n - i < FA_FLOATS ? n - i : FA_FLOATS), a);
-        most[r] = FA_PS(max)(FA_PS(max)(a, b), FA_PS(max)(c, d));
+        most[r] = FA_HALF_MAX(FA_PS(max)(FA_PS(max)(a, b), FA_PS(max)(c, d)));
     }
-    for (size_t r = rows; r < FA_UNIT_ROWS; r++) most[r] = least;
-    for (size_t r = 0; r < rows; r += FA_FLOATS) {
-        FA_VECTOR *v = most + r;
+    for (size_t r = rows; r < FA_UNIT_ROWS; r++) most[r] = _mm256_set1_ps(-REAL_MOST);
+    for (size_t r = 0; r < rows; r += 8) {
+        __m256 *v = most + r;
         for (size_t k = 0; k < 4; k++) v[k] = FA_FOLDED(v[2 * k], v[2 * k + 1], _mm256_unpacklo_ps, _mm256_unpackhi_ps);
         for (size_t k = 0; k < 2; k++) v[k] = FA_FOLDED(v[2 * k], v[2 * k + 1], FA_LOW_PAIRS, FA_HIGH_PAIRS);
-        FA_PS(storeu)(m + r, FA_FOLDED(v[0], v[1], FA_LOW_HALVES, FA_HIGH_HALVES));
+        _mm256_storeu_ps(m + r, FA_FOLDED(v[0], v[1], FA_LOW_HALVES, FA_HIGH_HALVES));
     }
 }
 
@@ -69,8 +76,8 @@ FA_INLINE void F(add_two)(FA_VECTOR *acc, const REAL *x, REAL *e, FA_VECTOR top,
 FA_INLINE void F(unit_sums)(const REAL *x, ptrdiff_t stride, REAL *e, ptrdiff_t e_stride, size_t rows, size_t n, const REAL *m,
                             const int store, size_t ahead, double *total, double *maxima)
 {
-    FA_VECTOR lanes[FA_UNIT_ROWS][2];           /* of the only block */
-    FA_DOUBLES sums[FA_UNIT_ROWS][4];           /* of all blocks, if there are more */
+    FA_VECTOR lanes[FA_UNIT_ROWS][FA_PARTS];            /* of the only block */
+    FA_DOUBLES sums[FA_UNIT_ROWS][2 * FA_PARTS];        /* of all blocks, if there are more */
     const int only = n <= BLOCK;
     memset(sums, 0, only ? 0 : sizeof sums);
     for (size_t r = 0; r < rows; r++, x += stride, e += e_stride) {
@@ -78,9 +85,10 @@ FA_INLINE void F(unit_sums)(const REAL *x, ptrdiff_t stride, REAL *e, ptrdiff_t 
         unsigned counted = 0;
         for (size_t b = 0; b < n; b += BLOCK) {
             const size_t end = n - b < BLOCK ? n : b + BLOCK;
-            FA_VECTOR acc[4] = {FA_PS(setzero)(), FA_PS(setzero)(), FA_PS(setzero)(), FA_PS(setzero)()};
+            FA_VECTOR acc[FA_SUMS];
             size_t i = b;
-            for (; i + 4 * FA_FLOATS <= end; i += 4 * FA_FLOATS) {
+            for (size_t k = 0; k < FA_SUMS; k++) acc[k] = FA_PS(setzero)();
+            for (; i + SPAN <= end; i += SPAN) {
                 if (ahead) {
                     __builtin_prefetch(x + i + ahead, 0, 2);
                     __builtin_prefetch(x + i + ahead + 16, 0, 2);
@@ -90,19 +98,18 @@ FA_INLINE void F(unit_sums)(const REAL *x, ptrdiff_t stride, REAL *e, ptrdiff_t 
                     __builtin_prefetch(to, 1, 2);
                     __builtin_prefetch(to + 16, 1, 2);
                 }
-                F(add_two)(acc, x + i, store ? e + i : NULL, top, store, &counted);
-                F(add_two)(acc + 2, x + i + 2 * FA_FLOATS, store ? e + i + 2 * FA_FLOATS : NULL, top, store, &counted);
+                for (size_t k = 0; k < FA_SUMS; k += 2)
+                    F(add_two)(acc + k, x + i + k * FA_FLOATS, store ? e + i + k * FA_FLOATS : NULL, top, store, &counted);
             }
             if (i < end) {
-                REAL last[4 * FA_FLOATS], to[4 * FA_FLOATS];
+                REAL last[SPAN], to[SPAN];
                 F(padded)(last, x + i, NULL, end - i, -REAL_INF);
-                F(add_two)(acc, last, to, top, store, &counted);
-                F(add_two)(acc + 2, last + 2 * FA_FLOATS, to + 2 * FA_FLOATS, top, store, &counted);
+                for (size_t k = 0; k < FA_SUMS; k += 2) F(add_two)(acc + k, last + k * FA_FLOATS, to + k * FA_FLOATS, top, store, &counted);
                 if (store)
                     F(unpadded)(e + i, to, end - i);
             }
-            for (size_t k = 0; k < 2; k++) {
-                const FA_VECTOR v = FA_PS(add)(acc[k], acc[k + 2]);
+            for (size_t k = 0; k < FA_PARTS; k++) {
+                const FA_VECTOR v = FA_PS(add)(acc[k], acc[k + FA_PARTS]);
                 if (only)
                     lanes[r][k] = v;
                 else {
@@ -114,22 +121,22 @@ FA_INLINE void F(unit_sums)(const REAL *x, ptrdiff_t stride, REAL *e, ptrdiff_t 
         maxima[r] = store ? 0.0 : (double)counted;
     }
     for (size_t r = 0; r < rows; r += 4) {
-        FA_DOUBLES four[4], two[2];
+        __m256d four[4], two[2];
         for (size_t k = 0; k < 4 && r + k < rows; k++) {
             FA_DOUBLES *s = sums[r + k];
             if (only)
-                for (size_t j = 0; j < 2; j++) {
+                for (size_t j = 0; j < FA_PARTS; j++) {
                     s[2 * j] = FA_LOW_DOUBLES(lanes[r + k][j]);
                     s[2 * j + 1] = FA_HIGH_DOUBLES(lanes[r + k][j]);
                 }
-            four[k] = FA_PD(add)(FA_PD(add)(s[0], s[2]), FA_PD(add)(s[1], s[3]));
+            four[k] = FA_FOUR_SUMS(s);
         }
         for (size_t k = rows - r; k < 4; k++) four[k] = four[0];
         for (size_t k = 0; k < 2; k++) {
-            const FA_DOUBLES a = four[2 * k], b = four[2 * k + 1];
-            two[k] = FA_PD(add)(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+            const __m256d a = four[2 * k], b = four[2 * k + 1];
+            two[k] = _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
         }
-        FA_PD(storeu)(total + r, _mm256_permute4x64_pd(FA_PD(hadd)(two[0], two[1]), 0xd8));
+        _mm256_storeu_pd(total + r, _mm256_permute4x64_pd(_mm256_hadd_pd(two[0], two[1]), 0xd8));
     }
     x -= (ptrdiff_t)rows * stride;
     for (size_t r = 0; !store && r < rows; r++, x += stride)
