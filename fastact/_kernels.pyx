@@ -59,6 +59,7 @@ cdef extern from "_runtime.h" nogil:
         void (*half_to_float)(size_t n, const uint16_t *h, float *f) noexcept nogil
         void (*float_to_half)(size_t n, const float *f, uint16_t *h) noexcept nogil
         void (*stream)(char *to, const char *source, size_t nbytes) noexcept nogil
+        fa_map_fn (*streamed)(fa_map_fn) noexcept nogil
         void (*stream_end)() noexcept nogil
     const fa_map_info fa_maps[FA_NMAPS]
     enum: FA_NLOSSES, FA_LOSS_BLOCK, FA_MOMENTS, FA_LARGEST, FA_MOMENTS_SIZE

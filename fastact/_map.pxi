@@ -121,7 +121,7 @@ cdef inline bint past_caches(Py_ssize_t nbytes) noexcept nogil:
     return table.stream != NULL and 0 < streams_above <= nbytes
 
 
-cdef bint streams(map_job *job) noexcept nogil:
+cdef bint may_stream(map_job *job) noexcept nogil:
     cdef char *out = job.arg[job.inputs]
     cdef int k
     if not past_caches(job.n * job.itemsize * job.args) or job.args != job.inputs + 1 or <size_t>out % job.itemsize:
@@ -132,13 +132,20 @@ cdef bint streams(map_job *job) noexcept nogil:
     return True
 
 
+cdef void set_stream(map_job *job, bint allowed) noexcept nogil:
+    """Whether the result goes past the caches, and by what kernel then."""
+    job.stream = allowed and may_stream(job)
+    if job.stream and table.streamed != NULL:
+        job.fn = table.streamed(job.fn)
+
+
 cdef inline int64_t map_ns(map_job *job, int cost) noexcept nogil:
     return fa_serial_ns(job.n * fa_cost_ps[cost] * (job.itemsize // 4), job.n * job.itemsize * job.args)
 
 
 cdef void map_run(map_job *job, int cost) noexcept nogil:
     cdef Py_ssize_t lanes = FA_GROUP // job.itemsize
-    job.stream = streams(job)
+    set_stream(job, True)
     run(map_task, job, (job.n + lanes - 1) // lanes, fa_parts(map_ns(job, cost)))
 
 

@@ -62,7 +62,7 @@ cdef void rows_run(rows_job *job, int cost) noexcept nogil:
     cdef Py_ssize_t units
     job.pack = BLOCK // job.inner if job.inner < SHORT and job.param == NULL else 0
     units = (job.rows + job.pack - 1) // job.pack if job.pack else job.rows * ((job.inner + CHUNK - 1) // CHUNK)
-    map.stream = streams(map) and job.inner * map.itemsize >= STREAM
+    set_stream(map, job.inner * map.itemsize >= STREAM)
     run(rows_task, job, units, fa_parts(map_ns(map, cost)))
 
 

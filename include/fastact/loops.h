@@ -9,6 +9,10 @@
 #define IN(k) ((const REAL *)args[k])
 #define OUT(k) ((REAL *)args[k])
 #define EACH _Pragma("omp simd") for (size_t i = 0; i < m; i++)
+#undef EACH_BY_HALVES
+#undef HALF_VECTOR
+#define HALF_VECTOR (32 / sizeof(REAL))
+#define EACH_BY_HALVES _Pragma("omp simd simdlen(HALF_VECTOR)") for (size_t i = 0; i < m; i++)
 
 /* Parameters of the two forms: one value for all, or one per element. */
 #undef PARAMS_0
@@ -70,12 +74,14 @@
  * way, which pays where registers are few. gelu_tanh' of Zen 3, cycles per 8 floats: 29 -> 23, per 4 doubles 33 -> 26; by spans
  * of 64 to 256 as fast. The same bits. */
 #undef LOOP_ELEMENTS
+#undef LOOP_HALVES
 #undef LOOP_GROUPS
 #undef LOOP_AT_ONE
 #undef LOOP_PASSES
 #undef SPAN
 #define SPAN ((size_t)(512 / sizeof(REAL)))
 #define LOOP_ELEMENTS(name, x, to, by, parameters) EACH to[i] = by F(name)(x[i] WITH_##parameters);
+#define LOOP_HALVES(name, x, to, by, parameters) EACH_BY_HALVES to[i] = by F(name)(x[i] WITH_##parameters);
 #define LOOP_GROUPS(name, x, to, by, parameters)                                        \
     for (size_t g = 0; g < m; g += LANES) {                                             \
         REAL r[LANES];                                                                  \
@@ -96,10 +102,12 @@
         LANE(count) { const size_t i = g + j; to[i] = by F(name##_last)(x[i], u[j], v[j], w[j]); } \
     }
 #undef FORM
+#undef FORM_STREAMED
 #undef FORM_OF
 #undef LOOP
 #undef LOOP_AS
 #define FORM(grouped) FORM_OF(grouped, ELEMENTS, )
+#define FORM_STREAMED(grouped) FORM_OF(grouped, HALVES, )
 #define FORM_OF(none, form, ...) form
 #define LOOP(form, ...) LOOP_AS(form, __VA_ARGS__)
 #define LOOP_AS(form, ...) LOOP_##form(__VA_ARGS__)
@@ -147,8 +155,31 @@
         LOOP(FORM(GROUPED_##name##_d), name##_d, t, dx, dy[i] *, parameters)            \
     }
 
+
+/* What leaves past the caches by a light operation of one tensor, on AVX-512: by half vectors. With whole ones some loops took 1.4 to 1.9
+ * times as long, others not, and which changes with the place of their code: so it is the caches' own prefetching that loses its way
+ * (Zen 5, one thread, 2^24 float32: relu 4300 -> 3100 us, hard_swish 5300 -> 2950, soft_shrink 5700 -> 2950, relu6 3000). Heavier ones and
+ * those of two tensors are as fast either way; in cache whole vectors are up to 8 % faster. */
+#undef STREAMED_LIGHT
+#undef STREAMED_MEDIUM
+#undef STREAMED_HEAVY
+#ifdef __AVX512F__
+#define STREAMED_LIGHT(name, parameters)                                                \
+    MAP(loop_##name##_streamed) {                                                       \
+        WHOLE_GROUPS PARAMS_##parameters(1)                                             \
+        const REAL *x = IN(0);                                                          \
+        REAL *y = OUT(1);                                                               \
+        LOOP(FORM_STREAMED(GROUPED_##name), name, x, y, , parameters)                   \
+    }
+#else
+#define STREAMED_LIGHT(name, parameters)
+#endif
+#define STREAMED_MEDIUM(name, parameters)
+#define STREAMED_HEAVY(name, parameters)
+
 #define FA_ACTIVATION(name, params, saved, cost)                                        \
     FORWARD(loop_##name, name, params, 0)                                               \
+    STREAMED_##cost(name, params)                                                       \
     FORWARD(loop_each_##name, name, EACH_##params, params)                              \
     BACKWARD(loop_##name##_grad, name, params, 0)                                       \
     BACKWARD(loop_each_##name##_grad, name, EACH_##params, params)

@@ -170,6 +170,7 @@ typedef struct {
     const fa_rows_table *rows;
     void (*half_to_float)(size_t n, const uint16_t *h, float *f);
     void (*float_to_half)(size_t n, const float *f, uint16_t *h);
+    fa_map_fn (*streamed)(fa_map_fn map);       /* what computes the same for results on their way past the caches; NULL: map does */
     void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */
     void (*stream_end)(void);
 } fa_table;
