@@ -12,6 +12,13 @@ FA_INLINE REAL F(nll_slope)(REAL a, REAL p, REAL k, const int given)
     return given == F(LOG_PROBS) ? C(0.0) - k * a : a == C(0.0) && p == p ? C(0.0) : -(k * a) / p;
 }
 
+/* Sets what a sample's gradient has at its label to v, if that is one of the n classes from `first` on. */
+FA_INLINE void F(put_label)(const fa_xent_job *job, const F(samples) *s, size_t r, REAL *grad, size_t first, size_t n, REAL v)
+{
+    if (job->labels && s->counts[r] && job->scale != 0.0 && (size_t)s->label[r] - first < n)
+        grad[(size_t)s->label[r] - first] = v;
+}
+
 /* The gradient of row r of samples s, which is `row` of all: n classes from `first` on. */
 FA_SHARED void F(nll_gradient)(const fa_xent_job *job, const F(samples) *s, size_t r, size_t row, REAL *grad, size_t first, size_t n,
                                const int dense, const int given)
@@ -27,8 +34,7 @@ FA_SHARED void F(nll_gradient)(const fa_xent_job *job, const F(samples) *s, size
             LANE(SPAN) a[j] = F(nll_slope)(a[j], x[j], (REAL)s->k[r], given);
             F(unpadded)(grad + i, a, count);
         }
-    if (job->labels && s->counts[r] && job->scale != 0.0 && (size_t)s->label[r] - first < n)
-        grad[(size_t)s->label[r] - first] = (REAL)s->at_label[r];
+    F(put_label)(job, s, r, grad, first, n, (REAL)s->at_label[r]);
 }
 
 /* What is known of the samples of a group, and what they have at their labels; inner: 1 in rows. */
@@ -103,6 +109,8 @@ FA_INLINE void F(nll_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t e
     const int leaves = with_grad && job->stream && n * sizeof(REAL) >= FA_PART_BYTES;
     REAL buffer[FA_PART_BYTES / sizeof(REAL)] __attribute__((aligned(64)));
     F(samples) lots[LOTS];
+    if (leaves && !dense)
+        memset(buffer, 0, sizeof buffer);
     for (ptrdiff_t unit = begin; unit < end; unit++) {
         const ptrdiff_t lot = (unit - begin) % (ptrdiff_t)LOTS;
         const size_t row = (size_t)unit * group, rows = job->outer - row < group ? job->outer - row : group;
@@ -128,8 +136,13 @@ FA_INLINE void F(nll_units)(const fa_xent_job *job, ptrdiff_t begin, ptrdiff_t e
             if (leaves)
                 for (size_t i = 0, count; i < n; i += count) {
                     count = fa_class_part(grad + i, n - i, sizeof(REAL));
-                    F(nll_gradient)(job, s, r, row + r, buffer, i, count, dense, given);
+                    if (dense)
+                        F(nll_gradient)(job, s, r, row + r, buffer, i, count, 1, given);
+                    else                    /* zeros again and again: 1024x32000 on Zen 5 3.2 -> 1.4 ms */
+                        F(put_label)(job, s, r, buffer, i, count, (REAL)s->at_label[r]);
                     stream_any((char *)(grad + i), (char *)buffer, count * sizeof(REAL));
+                    if (!dense)
+                        F(put_label)(job, s, r, buffer, i, count, C(0.0));
                 }
             else
                 F(nll_gradient)(job, s, r, row + r, grad, 0, n, dense, given);
