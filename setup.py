@@ -23,8 +23,12 @@ KERNEL_FLAGS = [["-fopenmp-simd"], ["-funroll-loops", "--param", "max-unroll-tim
 # Where the compiler knows them (gcc from 12 on): without, gcc copies 32 bytes as two halves, and a vector on its way
 # through memory is read whole before both have left the store buffer (kl_divergence of 1024x10 1.15 times as slow).
 MORE_FLAGS = {"avx2": ["-mmove-max=256", "-mstore-max=256"]}
-# 0.17 MB of the wheel, for CPUs from before 2013.
-SMALLER = {("baseline", "fastact/_core_rows.c"): ["-fno-unroll-loops"]}
+# Of one file of a level: 0.15 MB of the wheel, for CPUs from before 2013; operands in registers, where gcc would read those that are needed
+# more than once again and again, each time two lines if they do not begin where lines do (soft_shrink' of 2^20 float32 5 to 14 % slower).
+FILE_FLAGS = {
+    ("baseline", "fastact/_core_rows.c"): ["-fno-unroll-loops"],
+    ("avx512", "fastact/_core.c"): ["-fno-forward-propagate"],
+}
 
 # Best last. A name here is what FASTACT_ISA takes.
 ISAS = {
@@ -81,9 +85,10 @@ class BuildPerIsa(build_ext):
         for name in known.keys() - isas.keys():
             self.warn(f"the compiler does not know the flags of {name}: building without")
         isas |= {name: isas[name] + more for name, more in MORE_FLAGS.items() if name in isas and self.accepts(more)}
+        file_flags = {of: more for of, more in FILE_FLAGS.items() if self.accepts(more)}
 
         def compile_core(source: str, isa: str) -> list[str]:
-            folder, flags = f"{self.build_temp}/{isa}", FLAGS + kernel_flags + isas[isa] + SMALLER.get((isa, source), [])
+            folder, flags = f"{self.build_temp}/{isa}", FLAGS + kernel_flags + isas[isa] + file_flags.get((isa, source), [])
             made = self.compiler.object_filenames([source], output_dir=folder)
             with_what, stamp = shlex.join([*self.compiler.compiler_so, *flags]), Path(made[0] + ".txt")
             if (not self.force and stamp.exists() and stamp.read_text() == with_what
