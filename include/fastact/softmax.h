@@ -124,8 +124,9 @@ FA_INLINE void F(softmax_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdiff
 #if UNIT_ROWS
         if (!general && chunks == 1) {
             F(unit_max)(ROW(x, row), job->x_stride, rows, n, m);
+            /* Not the lines behind the last unit: another thread writes there (32x1000 on Zen 5, two threads: 3.3 -> 4 to 10 us). */
             F(unit_sums)(ROW(x, row), job->x_stride, result == F(LOGSUMEXP) ? NULL : ROW(y, row), result == F(LOGSUMEXP) ? 0 : job->y_stride, rows, n, m,
-                         result == F(SOFTMAX), ahead, total, maxima);
+                         result == F(SOFTMAX), row + rows < last ? ahead : 0, total, maxima);
         } else
 #endif
         {
