@@ -157,7 +157,7 @@
 
 
 /* What leaves past the caches by a light operation of one tensor, on AVX-512: by half vectors. With whole ones some loops took 1.4 to 1.9
- * times as long, others not, and which changes with the place of their code: so it is the caches' own prefetching that loses its way
+ * times as long, others not, and which changes with the place of their code; prefetching by instructions' addresses may lose its way
  * (Zen 5, one thread, 2^24 float32: relu 4300 -> 3100 us, hard_swish 5300 -> 2950, soft_shrink 5700 -> 2950, relu6 3000). Heavier ones and
  * those of two tensors are as fast either way; in cache whole vectors are up to 8 % faster. */
 #undef STREAMED_LIGHT

@@ -3,7 +3,9 @@
  *
  * What gcc makes of columns.h is not arithmetic to a half: maxima are found here in the vectors that transposing makes, results computed in
  * those that it takes back, and what is said of a group stays in vectors. The same sums in the same order, so the same bits. Each step is
- * taken for LOTS groups before the next, so that their latencies hide behind each other.
+ * taken for LOTS groups before the next, so that their latencies hide behind each other. Zen 5, AVX-512, two threads, against columns.h, us:
+ * 65536x10 softmax 172 -> 78, log_softmax 205 -> 97, logsumexp 198 -> 82, cross_entropy 182 -> 106, with gradient 228 -> 155; 524288x21
+ * softmax 4450 -> 1650, cross_entropy 2100 -> 1500; (8, 21, 128, 128) along axis 1 softmax 385 -> 325, cross_entropy 400 -> 315.
  */
 #undef SHORT_ROWS
 #undef FA_IF_SHORT
