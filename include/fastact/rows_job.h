@@ -97,7 +97,7 @@ enum {
     FA_WIDE_STEP = FA_WIDE_BYTES + 17 * 64,     /* from one tensor's scratch to the next, room for a vector behind it */
     FA_WIDE_TENSORS = 3,         /* at most */
     FA_PART_BYTES = 4096,        /* of a row's gradient on its way past the caches, what is finished at a time */
-    FA_HALVES_BYTES = 1 << 22,   /* of one tensor, above which rows of softmax_grad are taken by half vectors */
+    FA_HALVES_BYTES = 1 << 20,   /* of one tensor, above which rows of softmax_grad are taken by half vectors */
     FA_LEAVING_BYTES = 1 << 19,  /* rows up to this leave past the caches (xent.h): scratch for them stays in L2 */
     FA_PEEK_BYTES = 16384,       /* prefetching ahead of the next row; 4 to 64 KiB: no difference */
     FA_SHORT_AHEAD_BYTES = 6144, /* prefetching ahead of short rows; 2.6 KiB or into L1: 3 % slower, 10 KiB 10 % */
