@@ -214,6 +214,20 @@ def test_gradients_are_the_derivatives(name: str, temperature: float) -> None:
         assert np.array_equal(out, dx)
 
 
+@pytest.mark.parametrize("n", [33, 100, 513, 1000])
+@pytest.mark.parametrize("name", ["softmax_grad", "log_softmax_grad"])
+def test_gradients_of_a_large_batch_are_those_of_its_parts(name: str, n: int, dtype: np.dtype, isa: str) -> None:
+    """Past L2 rows may be taken by other vectors."""
+    rng = np.random.default_rng(n)
+    rows = (1 << 20) // (n * dtype.itemsize) + 3
+    dy = rng.standard_normal((rows, n)).astype(dtype)
+    y = getattr(fastact, name.removesuffix("_grad"))(rng.standard_normal((rows, n)).astype(dtype))
+    gradient = getattr(fastact, name)
+    for temperature in (1.0, 2.5):
+        parts = [gradient(dy[i : i + 50], y[i : i + 50], temperature=temperature) for i in range(0, rows, 50)]
+        assert np.array_equal(gradient(dy, y, temperature=temperature), np.concatenate(parts))
+
+
 @pytest.mark.parametrize("n", [33, 64, 100, 128, 255, 256, 257, 512, 1000, 1024])
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
 def test_rows_together_are_what_each_is_with_a_mask(name: str, n: int, dtype: np.dtype, isa: str) -> None:
