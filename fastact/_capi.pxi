@@ -85,7 +85,7 @@ cdef int fa_map(int id, int dtype, size_t n, char *const *args, const double *pa
         return FA_OK
     for k in range(0 if arrays else info.params):
         job.param[k] = params[k]
-    job.fn = table.map[id][dtype][FA_ARRAY_PARAMS if arrays else FA_SCALAR_PARAMS]
+    set_kernel(&job, id, dtype, FA_ARRAY_PARAMS if arrays else FA_SCALAR_PARAMS)
     map_run(&job, info.cost)
     return FA_OK
 

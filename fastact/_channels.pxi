@@ -94,7 +94,7 @@ cdef object apply_channels(int id, int dtype, map_job *plain, cnp.ndarray x, obj
             if row == NULL:
                 raise MemoryError(f"{info.name.decode()}: no memory for the repeated parameter")
             alpha = row
-        job.map.fn = table.map[id][dtype][FA_ARRAY_PARAMS]
+        set_kernel(&job.map, id, dtype, FA_ARRAY_PARAMS)
         job.map.arg[job.map.args] = job.map.arg[job.map.inputs]
         job.map.arg[job.map.inputs] = <char *>alpha
         job.map.inputs += 1
@@ -103,7 +103,7 @@ cdef object apply_channels(int id, int dtype, map_job *plain, cnp.ndarray x, obj
         job.inner = times * channels * inner
         job.rows = (outer + times - 1) // times
     else:
-        job.map.fn = table.map[id][dtype][FA_SCALAR_PARAMS]
+        set_kernel(&job.map, id, dtype, FA_SCALAR_PARAMS)
         job.param = alpha
         job.rows, job.inner = outer * channels, inner
     job.params, job.dtype = channels, dtype

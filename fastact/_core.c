@@ -1,43 +1,38 @@
 /* The elementwise kernels of one ISA, and the table of all its kernels. */
 #include "fastact/core.h"
+#include "fastact/stream.h"
 #define FA_TEMPLATE "fastact/core_maps.h"
 #include "fastact/both.h"
 
 #include "fastact/half.h"
-#include "fastact/stream.h"
 
 extern FA_HIDDEN const fa_sum_table FA_OF_ISA(fa_sum_table);
 extern FA_HIDDEN const fa_rows_table FA_OF_ISA(fa_rows_table);
 
-#ifdef __AVX512F__
-/* See STREAMED_LIGHT in loops.h. */
-#undef STREAMED_LIGHT
-#define STREAMED_LIGHT(name, parameters) {loop_##name##_f32, loop_##name##_streamed_f32}, {loop_##name##_f64, loop_##name##_streamed_f64},
-static const fa_map_fn streamed_maps[][2] = {
-#define FA_ACTIVATION(name, params, saved, cost) STREAMED_##cost(name, params)
-#define FA_GATED(name, activation, derivative, beside, cost)
-#include "fastact/ops.def"
-};
-
-static fa_map_fn streamed_map(fa_map_fn map)
-{
-    for (size_t i = 0; i < sizeof streamed_maps / sizeof *streamed_maps; i++)
-        if (streamed_maps[i][0] == map)
-            return streamed_maps[i][1];
-    return map;
-}
+#ifdef FA_STREAM
+#define LEAVING_OF(name, type) loop_##name##_leaving_##type
 #else
-#define streamed_map NULL
+#define LEAVING_OF(name, type) NULL
 #endif
-
-#define BOTH(name) {{loop_##name##_f32, loop_each_##name##_f32}, {loop_##name##_f64, loop_each_##name##_f64}},
-#define SCALAR(name) {{loop_##name##_f32, NULL}, {loop_##name##_f64, NULL}},
+#ifdef __AVX512F__
+#define LARGE_LIGHT(name, type) loop_##name##_large_##type
+#else
+#define LARGE_LIGHT(name, type) NULL
+#endif
+#define LARGE_MEDIUM(name, type) NULL
+#define LARGE_HEAVY(name, type) NULL
+#define LARGE_x(cost) LARGE_##cost
+#define LARGE_y(cost) LARGE_LIGHT
+#define FORMS(name, large, type) {loop_##name##_##type, loop_each_##name##_##type, large(name, type), LEAVING_OF(name, type)}
+#define BOTH(name, large) {FORMS(name, large, f32), FORMS(name, large, f64)},
 
 FA_HIDDEN const fa_table FA_OF_ISA(fa_table) = {
     .isa = FA_TEXT(FA_ISA),
     .map = {
-#define FA_ACTIVATION(name, params, saved, cost) BOTH(name) BOTH(name##_grad)
-#define FA_GATED(name, activation, derivative, beside, cost) SCALAR(name) SCALAR(name##_grad)
+#define FA_ACTIVATION(name, params, saved, cost) BOTH(name, LARGE_##cost) BOTH(name##_grad, LARGE_##saved(cost))
+#define FA_GATED(name, activation, derivative, beside, cost) \
+        {{loop_##name##_f32, NULL, NULL, LEAVING_OF(name, f32)}, {loop_##name##_f64, NULL, NULL, LEAVING_OF(name, f64)}}, \
+        {{loop_##name##_grad_f32}, {loop_##name##_grad_f64}},
 #include "fastact/ops.def"
     },
     .prelu_blocks = {prelu_blocks_f32, prelu_blocks_f64},
@@ -45,6 +40,5 @@ FA_HIDDEN const fa_table FA_OF_ISA(fa_table) = {
     .rows = &FA_OF_ISA(fa_rows_table),
     .half_to_float = half_to_float,
     .float_to_half = float_to_half,
-    .streamed = streamed_map,
     FA_STREAM_ENTRIES
 };

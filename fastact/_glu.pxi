@@ -82,7 +82,7 @@ def apply_halves(int id, object x_, object axis_, object dy, object out):
         row_operand(&job, p, 2 * row)
     if row == 0 or job.rows == 0:
         return out
-    map.fn = table.map[id][dtype][FA_SCALAR_PARAMS]
+    set_kernel(map, id, dtype, FA_SCALAR_PARAMS)
     job.param = NULL
     map.n = job.rows * job.inner
     with nogil:

@@ -36,7 +36,7 @@ cnp.import_umath()
 
 cdef extern from "_runtime.h" nogil:
     enum: FA_NMAPS, FA_GROUP, FA_KIND_ACTIVATION, FA_KIND_GATED
-    enum: FA_SCALAR_PARAMS, FA_ARRAY_PARAMS
+    enum: FA_SCALAR_PARAMS, FA_ARRAY_PARAMS, FA_LARGE, FA_LEAVING, FA_MAP_FORMS, FA_LEAVING_GROUPS
     ctypedef void (*fa_map_fn)(size_t n, char *const *args, const double *params) noexcept nogil
     enum: FA_NROWS
     ctypedef void (*fa_rows_fn)(void *job, Py_ssize_t begin, Py_ssize_t end) noexcept nogil
@@ -52,14 +52,13 @@ cdef extern from "_runtime.h" nogil:
         fa_rows_fn run[FA_NROWS][FA_NDTYPES]
     ctypedef struct fa_table:
         const char *isa
-        fa_map_fn map[FA_NMAPS][FA_NDTYPES][2]
+        fa_map_fn map[FA_NMAPS][FA_NDTYPES][FA_MAP_FORMS]
         void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last) noexcept nogil
         const fa_sum_table *sums
         const fa_rows_table *rows
         void (*half_to_float)(size_t n, const uint16_t *h, float *f) noexcept nogil
         void (*float_to_half)(size_t n, const float *f, uint16_t *h) noexcept nogil
         void (*stream)(char *to, const char *source, size_t nbytes) noexcept nogil
-        fa_map_fn (*streamed)(fa_map_fn) noexcept nogil
         void (*stream_end)() noexcept nogil
     const fa_map_info fa_maps[FA_NMAPS]
     enum: FA_NLOSSES, FA_LOSS_BLOCK, FA_MOMENTS, FA_LARGEST, FA_MOMENTS_SIZE

@@ -25,11 +25,19 @@ def set_last_level_cache(Py_ssize_t nbytes):
 
 cdef struct map_job:
     fa_map_fn fn
+    fa_map_fn large, leaving         # its other forms (fa_map_form), or NULL
     Py_ssize_t n, itemsize
     int inputs, args                 # operands that are read; all operands
     bint stream
     char *arg[MAX_ARGS]
     double param[2]
+
+
+cdef inline void set_kernel(map_job *job, int id, int dtype, int form) noexcept nogil:
+    cdef const fa_map_fn *forms = table.map[id][dtype]
+    job.fn = forms[form]
+    job.large = forms[FA_LARGE] if form == FA_SCALAR_PARAMS else NULL
+    job.leaving = forms[FA_LEAVING] if form == FA_SCALAR_PARAMS else NULL
 
 
 cdef void map_padded(map_job *job, char **arg, Py_ssize_t n) noexcept nogil:
@@ -75,7 +83,7 @@ cdef void map_block(map_job *job, char **arg, Py_ssize_t n) noexcept nogil:
 
 
 cdef void map_stream(map_job *job, char **arg, Py_ssize_t n) noexcept nogil:
-    """As map_block, but the result goes through a buffer in L1 and from there past the caches.
+    """As map_block, but the result goes past the caches, by a loop that stores it so or through a buffer in L1.
 
     Prefetching the next block's inputs meanwhile made relu and tanh_grad 1.1 to 1.4 times as fast where arrays lay
     badly, and swiglu, elu_grad and gelu_grad of 2^24 float32 take 1.6 times as long (two lines of each: 1.1 to 1.4).
@@ -87,6 +95,12 @@ cdef void map_stream(map_job *job, char **arg, Py_ssize_t n) noexcept nogil:
     cdef int k
     map_padded(job, arg, count)
     n -= count
+    if job.leaving != NULL:
+        count = n & ~(FA_LEAVING_GROUPS * FA_GROUP // job.itemsize - 1)
+        job.leaving(count, arg, job.param)
+        for k in range(job.args):
+            arg[k] += count * job.itemsize
+        n -= count
     count = STREAM // job.itemsize
     while n >= count:
         out = arg[job.inputs]
@@ -133,10 +147,10 @@ cdef bint may_stream(map_job *job) noexcept nogil:
 
 
 cdef void set_stream(map_job *job, bint allowed) noexcept nogil:
-    """Whether the result goes past the caches, and by what kernel then."""
+    """Whether the result goes past the caches, and by what kernel what does not: `large` from half the last level."""
     job.stream = allowed and may_stream(job)
-    if job.stream and table.streamed != NULL:
-        job.fn = table.streamed(job.fn)
+    if job.large != NULL and 0 < streams_above <= 4 * job.n * job.itemsize * job.args:
+        job.fn = job.large
 
 
 cdef inline int64_t map_ns(map_job *job, int cost) noexcept nogil:
@@ -291,7 +305,7 @@ cdef void map_loop(char **args, const cnp.npy_intp *dims, const cnp.npy_intp *st
         kept += 1
     job.map.args = kept
     job.map.inputs = kept - info.outputs
-    job.map.fn = table.map[data.id][dtype][FA_SCALAR_PARAMS if scalars else FA_ARRAY_PARAMS]
+    set_kernel(&job.map, data.id, dtype, FA_SCALAR_PARAMS if scalars else FA_ARRAY_PARAMS)
     job.block = 1 if is_sequential(&job) else BLOCK
     if contiguous and job.block > 1:
         map_run(&job.map, info.cost)
@@ -426,7 +440,7 @@ def apply(int id, tuple operands, out, dict kwargs):
         for k in range(2):
             if not fast_output((<tuple>out)[k], dtype, &job, x, nbytes):
                 return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
-    job.fn = table.map[id][dtype][FA_SCALAR_PARAMS]
+    set_kernel(&job, id, dtype, FA_SCALAR_PARAMS)
     ns = job.n * fa_cost_ps[info.cost] // 1000
     if ns < 2000:                    # letting others run costs more than this takes
         map_run(&job, info.cost)

@@ -11,7 +11,7 @@
 #define EACH _Pragma("omp simd") for (size_t i = 0; i < m; i++)
 #undef EACH_BY_HALVES
 #undef HALF_VECTOR
-#define HALF_VECTOR (32 / sizeof(REAL))
+#define HALF_VECTOR (32 / sizeof(REAL))         /* with AVX2 a whole one */
 #define EACH_BY_HALVES _Pragma("omp simd simdlen(HALF_VECTOR)") for (size_t i = 0; i < m; i++)
 
 /* Parameters of the two forms: one value for all, or one per element. */
@@ -67,7 +67,7 @@
 #define WHOLE_GROUPS const size_t m = n & ~(LANES - 1);
 
 /* The loop of an op by its formula of one element; or by that of a group of LANES, name_group(x, result, parameters as pointers
- * and their step), for the names that GROUPED_ marks: FORM(GROUPED_name) is GROUPS then, else ELEMENTS.
+ * and their step), for the names that GROUPED_ marks: FORM_ELEMENTS(GROUPED_name) is GROUPS then, else ELEMENTS.
  * AT_ONE: name_group(x, y) where the parameter, if there is one, is 1 for all; straight into y, because of an array of a group
  * between them gcc made scalar moves on AVX2 (softplus 0.67 -> 0.58 ns per element).
  * PASSES: name_first(x, &u, &v, &w) for SPAN elements, then name_last(x, u, v, w): of half a chain twice as many elements are under
@@ -101,16 +101,55 @@
         LANE(count) F(name##_first)(x[g + j], u + j, v + j, w + j);                     \
         LANE(count) { const size_t i = g + j; to[i] = by F(name##_last)(x[i], u[j], v[j], w[j]); } \
     }
-#undef FORM
-#undef FORM_STREAMED
+
+/* The same for results on their way past the caches (FA_LEAVING in table.h), stored from where a line or two of them were computed. Through
+ * 4 KiB of buffer instead (as _map.pxi does for what has no such loop) each line costs a load and a store more, and while it is stored nothing is
+ * computed. Zen 5, one thread, 2^24 float32, us: relu 3240 -> 2560, sigmoid 3380 -> 2530, gelu 4870 -> 3980, mish' 6580 -> 5610; two threads, AVX2:
+ * gelu 4710 -> 3990. By 4 groups the code is 90 KB larger and float64 gelu of AVX2 8 % slower; by one, mish 2 % slower and gelu' of AVX2 12 %. */
+#undef LEAVE_BY
+#undef LEAVE_GROUP
+#undef LEAVE_ELEMENTS
+#undef LEAVE_HALVES
+#undef LEAVE_GROUPS
+#undef LEAVE_AT_ONE
+#undef LEAVE_PASSES
+#define LEAVE_BY(to, store, simd, value)                                                \
+    for (size_t g = 0; g < m; g += FA_LEAVING_GROUPS * LANES) {                         \
+        REAL r[FA_LEAVING_GROUPS * LANES] __attribute__((aligned(64)));                 \
+        _Pragma(simd)                                                                   \
+        for (size_t j = 0; j < FA_LEAVING_GROUPS * LANES; j++) { const size_t i = g + j; r[j] = value; } \
+        store((char *)(to + g), (const char *)r, sizeof r);                             \
+    }
+#define LEAVE_GROUP(to, by, group)                                                      \
+    for (size_t g = 0; g < m; g += LANES) {                                             \
+        REAL r[LANES] __attribute__((aligned(64)));                                     \
+        group;                                                                          \
+        LANE(LANES) { const size_t i = g + j; (void)i; r[j] = by r[j]; }                \
+        stream_line(to + g, r);                                                         \
+    }
+#define LEAVE_ELEMENTS(name, x, to, by, parameters) LEAVE_BY(to, stream, "omp simd", by F(name)(x[i] WITH_##parameters))
+#define LEAVE_HALVES(name, x, to, by, parameters) \
+    LEAVE_BY(to, stream_by_halves, "omp simd simdlen(HALF_VECTOR)", by F(name)(x[i] WITH_##parameters))
+#define LEAVE_GROUPS(name, x, to, by, parameters) LEAVE_GROUP(to, by, F(name##_group)(x + g, r POINTER_##parameters))
+#define LEAVE_AT_ONE(name, x, to, by, parameters)                                       \
+    if (IS_ONE_##parameters)                                                            \
+        LEAVE_GROUP(to, by, F(name##_group)(x + g, r))                                  \
+    else                                                                                \
+        LEAVE_ELEMENTS(name, x, to, by, parameters)
+#define LEAVE_PASSES LEAVE_ELEMENTS
+
+/* BY(way, form, ..): way_form(..), where FORM_plain(GROUPED_name) is the form that is marked, or the plain one. */
+#undef FORM_ELEMENTS
+#undef FORM_HALVES
 #undef FORM_OF
-#undef LOOP
-#undef LOOP_AS
-#define FORM(grouped) FORM_OF(grouped, ELEMENTS, )
-#define FORM_STREAMED(grouped) FORM_OF(grouped, HALVES, )
+#undef BY
+#undef BY_AS
+#define FORM_ELEMENTS(grouped) FORM_OF(grouped, ELEMENTS, )
+#define FORM_HALVES(grouped) FORM_OF(grouped, HALVES, )
 #define FORM_OF(none, form, ...) form
-#define LOOP(form, ...) LOOP_AS(form, __VA_ARGS__)
-#define LOOP_AS(form, ...) LOOP_##form(__VA_ARGS__)
+#define BY(way, form, ...) BY_AS(way, form, __VA_ARGS__)
+#define BY_AS(way, form, ...) way##_##form(__VA_ARGS__)
+
 #undef GROUPED_softsign
 #undef GROUPED_squareplus
 #undef GROUPED_squareplus_d
@@ -140,57 +179,78 @@
 
 #undef FORWARD
 #undef BACKWARD
-#define FORWARD(loop, name, parameters, outs)                                           \
+#undef GATED
+#define FORWARD(way, plain, loop, name, parameters, outs)                               \
     MAP(loop) {                                                                         \
         WHOLE_GROUPS PARAMS_##parameters(1)                                             \
         const REAL *x = IN(0);                                                          \
         REAL *y = OUT(1 + outs);                                                        \
-        LOOP(FORM(GROUPED_##name), name, x, y, , parameters)                            \
+        BY(way, FORM_##plain(GROUPED_##name), name, x, y, , parameters)                 \
     }
-#define BACKWARD(loop, name, parameters, outs)                                          \
+#define BACKWARD(way, plain, loop, name, parameters, outs)                              \
     MAP(loop) {                                                                         \
         WHOLE_GROUPS PARAMS_##parameters(2)                                             \
         const REAL *dy = IN(0), *t = IN(1);                                             \
         REAL *dx = OUT(2 + outs);                                                       \
-        LOOP(FORM(GROUPED_##name##_d), name##_d, t, dx, dy[i] *, parameters)            \
+        BY(way, FORM_##plain(GROUPED_##name##_d), name##_d, t, dx, dy[i] *, parameters) \
     }
-
-
-/* What leaves past the caches by a light operation of one tensor, on AVX-512: by half vectors. With whole ones some loops took 1.4 to 1.9
- * times as long, others not, and which changes with the place of their code; prefetching by instructions' addresses may lose its way
- * (Zen 5, one thread, 2^24 float32: relu 4300 -> 3100 us, hard_swish 5300 -> 2950, soft_shrink 5700 -> 2950, relu6 3000). Heavier ones and
- * those of two tensors are as fast either way; in cache whole vectors are up to 8 % faster. */
-#undef STREAMED_LIGHT
-#undef STREAMED_MEDIUM
-#undef STREAMED_HEAVY
-#ifdef __AVX512F__
-#define STREAMED_LIGHT(name, parameters)                                                \
-    MAP(loop_##name##_streamed) {                                                       \
-        WHOLE_GROUPS PARAMS_##parameters(1)                                             \
-        const REAL *x = IN(0);                                                          \
-        REAL *y = OUT(1);                                                               \
-        LOOP(FORM_STREAMED(GROUPED_##name), name, x, y, , parameters)                   \
-    }
-#else
-#define STREAMED_LIGHT(name, parameters)
-#endif
-#define STREAMED_MEDIUM(name, parameters)
-#define STREAMED_HEAVY(name, parameters)
-
-#define FA_ACTIVATION(name, params, saved, cost)                                        \
-    FORWARD(loop_##name, name, params, 0)                                               \
-    STREAMED_##cost(name, params)                                                       \
-    FORWARD(loop_each_##name, name, EACH_##params, params)                              \
-    BACKWARD(loop_##name##_grad, name, params, 0)                                       \
-    BACKWARD(loop_each_##name##_grad, name, EACH_##params, params)
-
-#define FA_GATED(name, activation, derivative, beside, cost)                            \
-    MAP(loop_##name) {                                                                  \
+#define GATED(way, loop, activation)                                                    \
+    MAP(loop) {                                                                         \
         WHOLE_GROUPS PARAMS_0()                                                         \
         const REAL *gate = IN(0), *up = IN(1);                                          \
         REAL *y = OUT(2);                                                               \
-        LOOP(FORM(GROUPED_##activation), activation, gate, y, up[i] *, 0)               \
-    }                                                                                   \
+        BY(way, FORM_ELEMENTS(GROUPED_##activation), activation, gate, y, up[i] *, 0)   \
+    }
+
+/* FA_LARGE and FA_LEAVING (table.h). Light ops on AVX-512 go by half vectors there: on more data than the caches
+ * hold whole ones took some loops up to 1.9 times as long, others not, and which changes with the place of their code: prefetching by
+ * instructions' addresses may lose its way. Zen 5, one thread, us: relu of 2^24 float32 4300 -> 3100, sigmoid' of 2^20 float64 415 -> 300; in
+ * cache whole ones are up to 8 % faster. */
+#undef FORWARD_LIGHT
+#undef FORWARD_MEDIUM
+#undef FORWARD_HEAVY
+#undef BACKWARD_LIGHT
+#undef BACKWARD_MEDIUM
+#undef BACKWARD_HEAVY
+#undef BACKWARD_x
+#undef BACKWARD_y
+#undef LARGE_LOOP
+#undef LEAVING_LOOP
+#ifdef __AVX512F__
+#define LARGE_LOOP(...) __VA_ARGS__
+#else
+#define LARGE_LOOP(...)
+#endif
+#ifdef FA_STREAM
+#define LEAVING_LOOP(...) __VA_ARGS__
+#else
+#define LEAVING_LOOP(...)
+#endif
+#define FORWARD_LIGHT(name, params)                                                     \
+    LARGE_LOOP(FORWARD(LOOP, HALVES, loop_##name##_large, name, params, 0))             \
+    LEAVING_LOOP(FORWARD(LEAVE, HALVES, loop_##name##_leaving, name, params, 0))
+#define BACKWARD_LIGHT(name, params)                                                    \
+    LARGE_LOOP(BACKWARD(LOOP, HALVES, loop_##name##_grad_large, name, params, 0))       \
+    LEAVING_LOOP(BACKWARD(LEAVE, HALVES, loop_##name##_grad_leaving, name, params, 0))
+#define FORWARD_MEDIUM(name, params) LEAVING_LOOP(FORWARD(LEAVE, ELEMENTS, loop_##name##_leaving, name, params, 0))
+#define BACKWARD_MEDIUM(name, params) LEAVING_LOOP(BACKWARD(LEAVE, ELEMENTS, loop_##name##_grad_leaving, name, params, 0))
+#define FORWARD_HEAVY FORWARD_MEDIUM
+#define BACKWARD_HEAVY BACKWARD_MEDIUM
+/* by what the gradient reads: of a saved y it is light */
+#define BACKWARD_x(cost) BACKWARD_##cost
+#define BACKWARD_y(cost) BACKWARD_LIGHT
+
+#define FA_ACTIVATION(name, params, saved, cost)                                        \
+    FORWARD(LOOP, ELEMENTS, loop_##name, name, params, 0)                               \
+    FORWARD(LOOP, ELEMENTS, loop_each_##name, name, EACH_##params, params)              \
+    FORWARD_##cost(name, params)                                                        \
+    BACKWARD(LOOP, ELEMENTS, loop_##name##_grad, name, params, 0)                       \
+    BACKWARD(LOOP, ELEMENTS, loop_each_##name##_grad, name, EACH_##params, params)      \
+    BACKWARD_##saved(cost)(name, params)
+
+#define FA_GATED(name, activation, derivative, beside, cost)                            \
+    GATED(LOOP, loop_##name, activation)                                                \
+    LEAVING_LOOP(GATED(LEAVE, loop_##name##_leaving, activation))                       \
     MAP(loop_##name##_grad) {                                                           \
         WHOLE_GROUPS PARAMS_0()                                                         \
         const REAL *dy = IN(0), *gate = IN(1), *up = IN(2);                             \

@@ -102,7 +102,7 @@ FA_INLINE void F(gradient_units)(const fa_rows_job *job, ptrdiff_t begin, ptrdif
         stream_end();
 }
 
-/* Rows that L2 does not hold, on AVX-512: by half vectors, which the caches' own prefetching follows better (see STREAMED_LIGHT in loops.h).
+/* Rows that L2 does not hold, on AVX-512: by half vectors, which the caches' own prefetching follows better (see FA_LARGE in loops.h).
  * Zen 5, one thread, 6144x512: 750 -> 540 us, 16 bytes behind a line 860 -> 560; two threads, 4096x128: 33 to 35 us,
  * off the line 41 to 47 -> 33 to 36.
  * log-softmax's, whose exponentials take longer than memory, 1.5 to 1.7 times as long by halves. */

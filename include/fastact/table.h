@@ -75,7 +75,11 @@ static const int64_t fa_cost_ps[] = {60, 170, 350};
 
 #include "fastact/rows_job.h"
 
-enum fa_param_form { FA_SCALAR_PARAMS, FA_ARRAY_PARAMS };
+/* The forms of a map: with one parameter for all or one for each element (without parameters one and the same); then two more of the first
+ * kind, or NULL: for more data than the caches hold, and for results on their way past them: n a multiple of FA_LEAVING_GROUPS groups, the result
+ * at a multiple of FA_GROUP bytes. */
+enum fa_map_form { FA_SCALAR_PARAMS, FA_ARRAY_PARAMS, FA_LARGE, FA_LEAVING, FA_MAP_FORMS };
+enum { FA_LEAVING_GROUPS = 2 };
 
 /* Pointwise losses, then what fastact.metrics sums beside them. */
 enum fa_loss_id {
@@ -163,14 +167,13 @@ typedef struct {
 /* All kernels of one ISA. */
 typedef struct {
     const char *isa;
-    fa_map_fn map[FA_NMAPS][FA_NDTYPES][2];     /* [id][dtype][fa_param_form]; without parameters both forms are one */
+    fa_map_fn map[FA_NMAPS][FA_NDTYPES][FA_MAP_FORMS];      /* [id][dtype][fa_map_form] */
     /* Units first..last-1 of a job: channel blocks of inner blocks of outer blocks. */
     void (*prelu_blocks[FA_NDTYPES])(const fa_prelu_job *job, size_t first, size_t last);
     const fa_sum_table *sums;
     const fa_rows_table *rows;
     void (*half_to_float)(size_t n, const uint16_t *h, float *f);
     void (*float_to_half)(size_t n, const float *f, uint16_t *h);
-    fa_map_fn (*streamed)(fa_map_fn map);       /* what computes the same for results on their way past the caches; NULL: map does */
     void (*stream)(char *to, const char *from, size_t bytes);   /* past the caches; NULL where that gains nothing */
     void (*stream_end)(void);
 } fa_table;
