@@ -1,6 +1,7 @@
 /* The kernels that sum, of one ISA. */
 #include "fastact/core.h"
 #include "fastact/widen.h"
+#include "fastact/stream.h"
 #define FA_TEMPLATE "fastact/core_losses.h"
 #include "fastact/both.h"
 

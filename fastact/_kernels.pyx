@@ -81,6 +81,7 @@ cdef extern from "_runtime.h" nogil:
         char *grad
         double *partial
         size_t ahead
+        int stream
     enum: FA_SELECT_BITS, FA_SELECT_BINS
     ctypedef struct fa_select_job:
         size_t n

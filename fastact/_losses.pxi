@@ -48,6 +48,9 @@ cdef bint loss_run(loss_call *call, int id, int dtype, double *sums) noexcept no
     cdef int64_t ps = n * fa_cost_ps[fa_losses[id].cost] * (itemsize // 4)
     call.job.loss = id
     call.job.ahead = FETCHED_AHEAD if past_caches(n * itemsize * fa_losses[id].tensors) else 0
+    call.job.stream = (call.job.grad != NULL and call.job.weight.data == NULL and <size_t>call.job.grad % FA_GROUP == 0
+                       and call.job.grad != call.job.in_[0].data and call.job.grad != call.job.in_[1].data
+                       and past_caches(n * itemsize * (fa_losses[id].tensors + 1)))
     call.blocks = table.sums.loss_blocks[dtype]
     call.job.partial = &local[0]
     if blocks > LOCAL_PARTIALS:

@@ -185,6 +185,28 @@ def test_alignment_does_not_matter(case: Case, dtype: np.dtype) -> None:
         assert_same_bits(case.with_grad(room[offset:], target), whole)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@each_case
+def test_gradient_past_the_caches(case: Case, reduction: str, dtype: np.dtype, isa: str) -> None:
+    """The gradient of much data is stored past the caches: the same bits, nothing around it, at a line or not."""
+    for n in (1, 31, 32, 100, BLOCK - 1, BLOCK + 32, 5 * BLOCK + 77):
+        pred, target = case.inputs(n, dtype)
+        _kernels.set_last_level_cache(0)
+        expected = case.with_grad(pred, target, reduction=reduction)
+        _kernels.set_last_level_cache(1)
+        for start, threads in ((0, 1), (0, 3), (4, 1)):
+            memory = np.full(n + 64, 7, dtype)
+            first = (-memory.ctypes.data % 64) // dtype.itemsize + start
+            with fastact.threads(threads):
+                got = case.with_grad(pred, target, reduction=reduction, grad_out=memory[first : first + n])
+            assert_same_bits(got, expected, f"n={n}, {start} elements behind a line")
+            assert (memory[:first] == 7).all(), "wrote before the gradient"
+            assert (memory[first + n :] == 7).all(), "wrote behind the gradient"
+        over = pred.copy()
+        got = case.with_grad(over, target, reduction=reduction, grad_out=over)
+        assert_same_bits(got, expected, "over the prediction")
+
+
 @each_case
 def test_avx2_and_avx512_agree(case: Case, dtype: np.dtype) -> None:
     if "avx512" not in _kernels.available_isas():

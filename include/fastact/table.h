@@ -126,6 +126,7 @@ typedef struct {
     char *each, *grad;           /* contiguous outputs of one column, or NULL; grad may be a contiguous tensor of `in` */
     double *partial;             /* two per block: sum of (weighted) losses, sum of weights */
     size_t ahead;                /* bytes: what sums fetch ahead of what they read, or 0 */
+    int stream;                  /* whether grad, at a line, goes past the caches; no weights then, and no tensor overwritten */
 } fa_loss_job;
 
 /* Selection by bits of |in[0] - in[1]|: see select.h. */
