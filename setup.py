@@ -23,10 +23,10 @@ KERNEL_FLAGS = [["-fopenmp-simd"], ["-funroll-loops", "--param", "max-unroll-tim
 # Where the compiler knows them (gcc from 12 on): without, gcc copies 32 bytes as two halves, and a vector on its way
 # through memory is read whole before both have left the store buffer (kl_divergence of 1024x10 1.15 times as slow).
 MORE_FLAGS = {"avx2": ["-mmove-max=256", "-mstore-max=256"]}
-# Of one file of a level, for x86 CPUs from before 2013: 0.15 MB of the wheel, and 0.04 for loops of more than 8 steps left
-# as loops (4: 0.14 MB, but 5 to 40 % slower; -O2: 0.26 MB, 10 to 50 % slower; 8: no difference). Rejected: -fno-forward-propagate for the
-# maps of AVX-512, so that an operand that is needed twice is read once (sigmoid', softsign' of 2^20 float32 up to 1.2
-# times as slow where inputs lie off the line).
+# Of one file of a level, for x86 CPUs from before 2013: 0.15 MB of the wheel, and 0.04 for loops of more than 8 steps
+# left as loops (4: 0.14 MB, but 5 to 40 % slower; -O2: 0.26 MB, 10 to 50 % slower; 8: no difference). Rejected:
+# -fno-forward-propagate for the maps of AVX-512, so that an operand that is needed twice is read once (sigmoid',
+# softsign' of 2^20 float32 up to 1.2 times as slow where inputs lie off the line).
 FILE_FLAGS = {("baseline", "fastact/_core_rows.c"): ["-fno-unroll-loops", "--param", "max-completely-peel-times=8"]}
 
 # Best last. A name here is what FASTACT_ISA takes.
