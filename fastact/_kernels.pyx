@@ -114,6 +114,7 @@ cdef extern from "_runtime.h" nogil:
     int fa_threads()
     int fa_parts(int64_t serial_ns)
     int64_t fa_serial_ns(int64_t ps, int64_t bytes)
+    void fa_fetch(const char *source, Py_ssize_t nbytes)
     void fa_alone_ends()
     void fa_team_begins()
     void fa_team_ends()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import assert_same_bits, hard_values, run_python, ulp_distance
+from helpers import assert_same_bits, hard_values, ulp_distance
 
 import fastact
-from fastact import ufuncs
+from fastact import _kernels, ufuncs
 
 SHAPES = [((2,), 0), ((6,), -1), ((3, 4), -1), ((4, 3), 0), ((65, 10), 1), ((2, 6, 5), 1), ((3, 128), 1),
           ((5, 254), 1), ((4, 2, 70), -2), ((2, 70000), 1), ((200000, 2), 1), ((2, 8, 3, 50), 1),
@@ -132,16 +132,22 @@ def test_pandas_labels_do_not_align_the_halves() -> None:
     assert np.asarray(fastact.glu(frame)).tolist() == [[1.0, 2.0]]
 
 
-def test_stores_past_the_caches_give_the_same_bits() -> None:
-    run_python("""
-        import numpy as np, fastact
-        from fastact import _kernels
-        x = np.random.default_rng(0).normal(size=(3, 20002)).astype(np.float32)
-        _kernels.set_last_level_cache(0)
-        want = fastact.glu(x)
-        _kernels.set_last_level_cache(1)
-        assert (fastact.glu(x) == want).all()
-    """.replace("\n        ", "\n"))
+@pytest.mark.parametrize("half", [20, 127, 128, 160, 1024, 1040, 2049, 10001])
+@pytest.mark.parametrize("start", [0, 4])
+def test_stores_past_the_caches_give_the_same_bits(half: int, start: int, dtype: np.dtype) -> None:
+    """Rows of any length, whole lines or not, fetched ahead and stored past the caches; nothing around them."""
+    x = hard_values(60 * half, dtype.type).reshape(30, 2 * half)
+    want = fastact.glu(x)
+    _kernels.set_last_level_cache(1)
+    memory = np.full(want.size + 64, 7, dtype)
+    first = (-memory.ctypes.data % 64) // dtype.itemsize + start
+    out = memory[first : first + want.size].reshape(want.shape)
+    for threads in (1, 3):
+        with fastact.threads(threads):
+            assert_same_bits(fastact.glu(x, out=out), want, f"{threads} threads")
+            assert_same_bits(fastact.glu_grad(want, x), backward(want, x, 1), "glu_grad")
+    assert (memory[:first] == 7).all(), "wrote before out"
+    assert (memory[first + want.size :] == 7).all(), "wrote behind out"
 
 
 def test_against_torch(dtype: np.dtype) -> None:
