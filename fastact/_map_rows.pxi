@@ -2,11 +2,11 @@
 
 cdef enum:
     CHUNK = 16384        # elements of a long row that one unit takes
-    # How far ahead shorter rows are fetched of what no cache holds: the caches' own prefetching loses its way from run to
-    # run. glu of 65536x256 float32, Zen 5, one thread 7.2 -> 3.4 ms, with LINES 2.1; two 3.7 -> 2.4, 1.7. Longer: no gain.
+    # How far ahead shorter rows are fetched of what no cache holds: the caches' own prefetching loses its way from run
+    # to run. glu of 65536x256 float32, Zen 5, one thread 7.2 -> 3.4 ms, with LINES 2.1; two 3.7 -> 2.4, 1.7.
     AHEAD = 4096
     # Bytes of a row that may leave past the caches where all rows of the result are whole lines, and where they are not
-    # (by lines in two parts rows of 512 bytes took 2.6 times as long as with plain stores, 4 KiB 1.3 times, 8 KiB as long).
+    # (by lines in two parts 512 bytes took 2.6 times as long as with plain stores, 4 KiB 1.3 times, 8 KiB as long).
     LINES = 512
     UNALIGNED = 8192
     SHORT = 64           # rows shorter than this are packed: a kernel call on a padded group costs as much
