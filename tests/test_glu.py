@@ -132,7 +132,7 @@ def test_pandas_labels_do_not_align_the_halves() -> None:
     assert np.asarray(fastact.glu(frame)).tolist() == [[1.0, 2.0]]
 
 
-@pytest.mark.parametrize("half", [20, 127, 128, 160, 1024, 1040, 2049, 10001])
+@pytest.mark.parametrize("half", [20, 127, 128, 133, 140, 160, 1023, 1024, 1040, 2049, 10001])
 @pytest.mark.parametrize("start", [0, 4])
 def test_stores_past_the_caches_give_the_same_bits(half: int, start: int, dtype: np.dtype) -> None:
     """Rows of any length, whole lines or not, fetched ahead and stored past the caches; nothing around them."""
