@@ -162,7 +162,7 @@ ROWS: dict[str, Row] = {
         Bounds(1.83, 1.75, 1.86, 1.75),
     ),
     "sigmoid": Row(sigmoid, Bounds(2, 1.8, 1.75, 1.8)),
-    "sigmoid_grad": Row(limit(-INF, -INF)(lambda y: y * (1 - y)), Bounds(1.5, 1.55, 1.5, 1.55)),
+    "sigmoid_grad": Row(limit(-INF, -INF)(lambda y: y * (1 - y)), Bounds(0.5, 0.55, 1.5, 1.55)),
     "log_sigmoid": Row(limit(0, -INF)(lambda x: -softplus(-x)), Bounds(1.97, 2, 2.44, 2.25), signed_zero=False),
     "log_sigmoid_grad": Row(lambda x: sigmoid(-x), Bounds(2.44, 2.6, 2.44, 2.55)),
     "hard_sigmoid": Row(lambda x: clip(x + 3, 0, 6) / 6, Bounds(1.34, 1.4, 1.34, 1.4)),

