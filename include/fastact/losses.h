@@ -93,13 +93,24 @@ static inline REAL F(log_cosh_q)(REAL s)
 #endif
 }
 
+/* log(1 + u) for 0 <= u <= e^-2; error in float32 2^-31.5. */
+static inline REAL F(log1p_small)(REAL u)
+{
+#if FA_BITS == 32
+    const REAL u2 = u * u, a = FMA(0x1.555468p-2f, u, C(-0.5)), b = FMA(0x1.906182p-3f, u, -0x1.ff90eep-3f);
+    return FMA(FMA(FMA(-0x1.02aca8p-3f, u2, b), u2, a), u2, u);
+#else
+    return F(log1p_unit)(u, u);
+#endif
+}
+
 /* log cosh z = |z| + log1p(e^(-2|z|)) - ln 2; below 1, where that cancels, s/2 + s^2 q(s). */
 static inline REAL F(log_cosh_loss)(REAL pred, REAL target)
 {
-    const REAL a = F(abs)(pred - target), near = F(at_most)(a, LIMIT(one)), s = near * near, low = F(product_low)(near, near, s);
+    const REAL a = F(abs)(pred - target), near = F(at_most)(a, LIMIT(one)), s = near * near, low = FA_HAS_FMA ? FMA(near, near, -s) : C(0.0);
     const REAL small = FMA(C(0.5), s, FMA(s * s, F(log_cosh_q)(s), C(0.5) * low));
-    const REAL u = F(exp_nonpos)(C(-2.0) * a);
-    const REAL far = (a - F(ln2_hi)) + (F(log1p_unit)(u, u) - F(ln2_lo));
+    const REAL u = F(exp_shifted)(C(-2.0) * F(at_most)(a, LIMIT(log_cosh_hi)), C(-0.0), C(0.0));
+    const REAL far = (a - F(ln2_hi)) + (F(log1p_small)(u) - F(ln2_lo));
     return a < LIMIT(one) ? small : far;
 }
 

@@ -76,8 +76,8 @@ static const int64_t fa_cost_ps[] = {60, 170, 350};
 #include "fastact/rows_job.h"
 
 /* The forms of a map: with one parameter for all or one for each element (without parameters one and the same); then two more of the first
- * kind, or NULL: for more data than the caches hold, and for results on their way past them: n a multiple of FA_LEAVING_GROUPS groups, the result
- * at a multiple of FA_GROUP bytes. */
+ * kind, or NULL: for gradients of more data than the caches hold, and for results on their way past them (n a multiple of FA_LEAVING_GROUPS
+ * groups, the result at a multiple of FA_GROUP bytes). */
 enum fa_map_form { FA_SCALAR_PARAMS, FA_ARRAY_PARAMS, FA_LARGE, FA_LEAVING, FA_MAP_FORMS };
 enum { FA_LEAVING_GROUPS = 2 };
 
