@@ -22,15 +22,13 @@ extern FA_HIDDEN const fa_rows_table FA_OF_ISA(fa_rows_table);
 #define NO_LARGE(name, type) NULL
 #define LARGE_MEDIUM(name, type) NULL
 #define LARGE_HEAVY(name, type) NULL
-#define LARGE_x(cost) LARGE_##cost
-#define LARGE_y(cost) LARGE_LIGHT
 #define FORMS(name, large, type) {loop_##name##_##type, loop_each_##name##_##type, large(name, type), LEAVING_OF(name, type)}
 #define BOTH(name, large) {FORMS(name, large, f32), FORMS(name, large, f64)},
 
 FA_HIDDEN const fa_table FA_OF_ISA(fa_table) = {
     .isa = FA_TEXT(FA_ISA),
     .map = {
-#define FA_ACTIVATION(name, params, saved, cost) BOTH(name, NO_LARGE) BOTH(name##_grad, LARGE_##saved(cost))
+#define FA_ACTIVATION(name, params, saved, cost) BOTH(name, NO_LARGE) BOTH(name##_grad, FA_JOIN(LARGE, FA_GRAD_COST_##saved(cost)))
 #define FA_GATED(name, activation, derivative, beside, cost) \
         {{loop_##name##_f32, NULL, NULL, LEAVING_OF(name, f32)}, {loop_##name##_f64, NULL, NULL, LEAVING_OF(name, f64)}}, \
         {{loop_##name##_grad_f32}, {loop_##name##_grad_f64}},

@@ -212,8 +212,6 @@
 #undef BACKWARD_LIGHT
 #undef BACKWARD_MEDIUM
 #undef BACKWARD_HEAVY
-#undef BACKWARD_x
-#undef BACKWARD_y
 #undef LARGE_LOOP
 #undef LEAVING_LOOP
 #ifdef __AVX512F__
@@ -234,9 +232,6 @@
 #define BACKWARD_MEDIUM(name, params) LEAVING_LOOP(BACKWARD(LEAVE, ELEMENTS, loop_##name##_grad_leaving, name, params, 0))
 #define FORWARD_HEAVY FORWARD_MEDIUM
 #define BACKWARD_HEAVY BACKWARD_MEDIUM
-/* by what the gradient reads: of a saved y it is light */
-#define BACKWARD_x(cost) BACKWARD_##cost
-#define BACKWARD_y(cost) BACKWARD_LIGHT
 
 #define FA_ACTIVATION(name, params, saved, cost)                                        \
     FORWARD(LOOP, ELEMENTS, loop_##name, name, params, 0)                               \
@@ -244,7 +239,7 @@
     FORWARD_##cost(name, params)                                                        \
     BACKWARD(LOOP, ELEMENTS, loop_##name##_grad, name, params, 0)                       \
     BACKWARD(LOOP, ELEMENTS, loop_each_##name##_grad, name, EACH_##params, params)      \
-    BACKWARD_##saved(cost)(name, params)
+    FA_JOIN(BACKWARD, FA_GRAD_COST_##saved(cost))(name, params)
 
 #define FA_GATED(name, activation, derivative, beside, cost)                            \
     GATED(LOOP, loop_##name, activation)                                                \

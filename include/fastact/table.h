@@ -55,14 +55,20 @@ typedef struct {
     int cost;                    /* fa_cost */
 } fa_map_info;
 
+/* A gradient's cost, by the tensor it reads: that of a saved y is light. */
+#define FA_GRAD_COST_x(cost) cost
+#define FA_GRAD_COST_y(cost) LIGHT
+
 /* The facts of every map, from the list; in one translation unit: define FA_MAP_FACTS there. */
 #ifdef FA_MAP_FACTS
 enum { FA_SAVES_x, FA_SAVES_y };
+#define FA_COST(cost) FA_COST_(cost)
+#define FA_COST_(cost) FA_##cost
 static const fa_map_info fa_maps[FA_NMAPS] = {
 #define FA_ACTIVATION(name, params, saved, cost)                                         \
     {#name, FA_KIND_ACTIVATION, 0, 1, params, 1, FA_SAVES_##saved, FA_##cost},           \
     {#name "_grad", FA_KIND_ACTIVATION, 1, 2, params, 1, FA_SAVES_##saved,               \
-        FA_SAVES_##saved == FA_SAVES_y ? FA_LIGHT : FA_##cost},
+        FA_COST(FA_GRAD_COST_##saved(cost))},
 #define FA_GATED(name, activation, derivative, beside, cost)                             \
     {#name, FA_KIND_GATED, 0, 2, 0, 1, 0, FA_##cost},                                    \
     {#name "_grad", FA_KIND_GATED, 1, 3, 0, 2, 0, FA_##cost},
