@@ -116,6 +116,20 @@ static inline REAL F(log_cosh_loss)(REAL pred, REAL target)
 
 static inline REAL F(log_cosh_loss_d)(REAL pred, REAL target) { return F(tanh_of)(pred - target); }
 
+#if TABLE
+#include "fastact/log_cosh_table.h"
+#endif
+static inline void F(log_cosh_loss_span)(REAL *loss, REAL *slope, const REAL *pred, const REAL *target)
+{
+#if TABLE
+    log_cosh_by_table(loss, pred, target, SUMMANDS);
+#else
+    LANE(SUMMANDS) loss[j] = F(log_cosh_loss)(pred[j], target[j]);
+#endif
+    if (slope)
+        LANE(SUMMANDS) slope[j] = F(log_cosh_loss_d)(pred[j], target[j]);
+}
+
 /* 0 where the weight is 0, whatever x: a label has no opinion on the logarithm of what it rules out. */
 static inline REAL F(weighed)(REAL weight, REAL x) { return weight == C(0.0) ? C(0.0) : weight * x; }
 
