@@ -202,7 +202,7 @@ ROWS: dict[str, Row] = {
         crossing=Crossing(-2.1319, -0.68, 0.259, 1.6),
         signed_zero=False,
     ),
-    "gelu": Row(limit(INF, 0)(lambda x: x * Phi(x)), Bounds(2.47, 2.75, 2.73, 3.3), signed_zero=False),
+    "gelu": Row(limit(INF, 0)(lambda x: x * Phi(x)), Bounds(2.42, 2.75, 2.73, 3.3), signed_zero=False),
     "gelu_grad": Row(
         ONE_PLUS(lambda x: Phi(x) + x * phi(x)),
         Bounds(2.94, 2.85, 2.94, 3.1),

@@ -18,7 +18,7 @@ static inline REAL F(gelu)(REAL x)
 
 #if FA_BITS == 32 && defined(__AVX512F__)
 #include "fastact/gelu_table.h"
-static inline void F(gelu_group)(const REAL *x, REAL *y) { gelu_by_table(y, x, LANES); }
+static inline void F(gelu_group)(const REAL *x, REAL *y, const size_t count) { gelu_by_table(y, x, count); }
 #endif
 
 /* Max error 2.9 ULP (2.9 | 3.0 without FMA), near the zero at -0.7518 1.9 | 2.0 ULP of the larger term. One formula for all x: a
