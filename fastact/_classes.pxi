@@ -30,6 +30,9 @@ cdef extern from "_runtime.h" nogil:
     int64_t fa_class_ns(const fa_xent_job *job, int kernel, size_t itemsize)
 
 
+NO_GRADIENT = object()          # as `grad`: the loss alone is wanted. False might be what a caller passes as grad_out
+
+
 cdef int label_type(cnp.ndarray labels):
     cdef bint signed = cnp.PyTypeNum_ISSIGNED(cnp.PyArray_TYPE(labels))
     cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(labels)
@@ -218,14 +221,14 @@ cdef class_gradient(fa_xent_job *job, int dtype, cnp.ndarray x, target, weight, 
 def class_sums(int kernel, x, labels, axis, ignore, bint mean, grad):
     """(sum of the losses, divisor, -1 or the position of a label that is no class) of plain arrays, or None.
 
-    grad: False for none, or the array it goes to.
+    grad: NO_GRADIENT, or the array it goes to.
     """
     cdef fa_xent_job job
     cdef double total, divisor = 0.0
     cdef int dtype = class_job(&job, x, labels, axis, ignore)
     if dtype < 0 or job.labels == NULL:
         return None
-    if grad is not False and class_gradient(&job, dtype, x, labels, None, grad) is None:
+    if grad is not NO_GRADIENT and class_gradient(&job, dtype, x, labels, None, grad) is None:
         return None
     bad = class_run(&job, kernel, dtype, mean, &total, &divisor)
     return total, divisor, bad
@@ -273,7 +276,7 @@ cdef class_losses(fa_xent_job *job, cnp.ndarray x, Py_ssize_t axis):
 def class_plain(int kernel, x, target, tuple options, grad):
     """A classification loss, with its gradient if wanted, of plain arrays; None if the long way must be asked.
 
-    options: those of Options in _classes.py. grad: False for none, None for a new array, or the array it goes to.
+    options: those of Options in _classes.py. grad: NO_GRADIENT, None for a new array, or the array it goes to.
     An int is the position of a label that is no class; then nothing was written.
     """
     cdef fa_fp saved = fa_fp_enter()                 # for the comparisons of numbers
@@ -307,7 +310,7 @@ cdef class_of_plain(int kernel, x, target, tuple options, grad):
         if job.labels == NULL or not number(gamma, DBL_MAX, &job.gamma):
             return None
         job.focal = True
-    if grad is not False:
+    if grad is not NO_GRADIENT:
         grad = class_gradient(&job, dtype, x, target, weight, grad)
         if grad is None:
             return None
@@ -318,4 +321,4 @@ cdef class_of_plain(int kernel, x, target, tuple options, grad):
         return bad
     if loss is None:
         loss = reduced(total, divisor if mean else 1.0, dtype == FA_F32)
-    return loss if grad is False else (loss, grad)
+    return loss if grad is NO_GRADIENT else (loss, grad)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
 from fastact._dispatch import as_floats, as_operand, check_axis, check_number, check_out, default_modes
+from fastact._kernels import NO_GRADIENT
 from fastact._layout import Axis, Layout, broadcast_mask, check_temperature
 from fastact._reduction import check_reduction, check_weight, reduced
 
@@ -32,10 +33,10 @@ class Options(NamedTuple):
 
 
 def classification_loss(
-    name: str, kernel: int, first: ArrayLike, target: ArrayLike, options: tuple[Any, ...], grad_out: Any = False,
+    name: str, kernel: int, first: ArrayLike, target: ArrayLike, options: tuple[Any, ...], grad_out: Any = NO_GRADIENT,
     arguments: tuple[str, str] = ("logits", "target"),
 ) -> Any:
-    """The loss, or (loss, gradient) unless `grad_out` is False: all is checked before the kernel writes anything.
+    """The loss, or (loss, gradient) unless `grad_out` is NO_GRADIENT: all is checked before the kernel writes anything.
 
     `options` are those of Options, in order; `arguments` are the names of the first two.
     """
@@ -53,7 +54,7 @@ def general_loss(
     arguments: tuple[str, str],
 ) -> Any:
     """What classification_loss gives, of any arguments."""
-    grad = grad_out is not False
+    grad = grad_out is not NO_GRADIENT
     check_reduction(name, options.reduction)
     given = as_floats(name, arguments[0], as_operand(name, arguments[0], logits))
     compute = np.dtype(np.float32) if given.dtype == np.float16 else given.dtype
@@ -156,6 +157,8 @@ def targets(
 ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     """(labels in one dimension, None) or (None, probabilities): the number of dimensions decides."""
     array = np.asarray(as_operand(name, "target", target))
+    if not array.size and not isinstance(target, np.ndarray):
+        array = array.astype(np.intp)               # of an empty list NumPy makes floats
     if array.ndim == len(samples):
         if array.dtype.kind not in "iu":
             raise TypeError(f"{name}: target has dtype {array.dtype}, expected integer labels of shape {samples}")
@@ -188,8 +191,7 @@ def returned(result: Any, out: Any, dtype: np.dtype[Any]) -> Any:
     """`result` as the caller gets it: in `out` if there is one, of `dtype`."""
     if result is out:
         return out
-    with np.errstate(over="ignore"):
-        if out is None:
-            return result.astype(dtype, copy=False)
-        out[...] = result
+    if out is None:
+        return result.astype(dtype, copy=False)
+    out[...] = result
     return out

@@ -35,11 +35,12 @@ class UfuncOptions(TypedDict, total=False):
 
 
 def default_modes(function: Function) -> Function:
-    """Runs `function`, which computes with NumPy or Python floats, in the default floating-point modes."""
+    """Runs `function`, which computes with NumPy or Python floats, in the default modes, as silent as the kernels."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return in_default_modes(function, *args, **kwargs)
+        with np.errstate(all="ignore"):
+            return in_default_modes(function, *args, **kwargs)
 
     return call  # type: ignore[return-value]
 

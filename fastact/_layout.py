@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastact import _kernels
-from fastact._dispatch import as_floats, check_number, check_out, default_modes, result_dtype
+from fastact._dispatch import as_floats, as_operand, check_number, check_out, default_modes, result_dtype
 
 Axis = int | Sequence[int] | None
 
@@ -80,7 +80,7 @@ def class_axes(name: str, axis: Axis, ndim: int) -> tuple[int, ...]:
 
 def broadcast_mask(name: str, where: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """`where` as booleans of this shape."""
-    mask = np.asarray(where)
+    mask = np.asarray(as_operand(name, "where", where))
     if mask.dtype != np.bool_:
         raise TypeError(f"{name}: where has dtype {mask.dtype}, expected bool")
     try:

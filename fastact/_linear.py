@@ -156,6 +156,8 @@ class LinearLoss:
         keep = np.ones(self.n, np.bool_)
         if self.labels is not None and self.ignore is not None:
             keep &= self.labels != self.ignore
+        if self.labels is not None and self.weight is not None and self.smoothing == 0 and self.c:
+            keep &= self.weight[self.labels.clip(0, self.c - 1).astype(np.intp)] != 0
         if self.sample_weight is not None:
             keep &= self.sample_weight != 0
         return None if keep.all() else np.flatnonzero(keep)
@@ -215,9 +217,8 @@ class Gradients:
 
     def returned(self) -> tuple[Array, Array, Array | None]:
         """As the caller gets them."""
-        with np.errstate(over="ignore"):
-            db = None if self.db is None else self.db.astype(self.dtype)
-            return self.dx.astype(self.dtype, copy=False), self.dw.astype(self.dtype, copy=False), db
+        db = None if self.db is None else self.db.astype(self.dtype)
+        return self.dx.astype(self.dtype, copy=False), self.dw.astype(self.dtype, copy=False), db
 
 
 class Work:
@@ -346,7 +347,8 @@ def small_loss(x: Any, linear_weight: Any, target: Any, linear_bias: Any, option
     if linear_bias is not None:
         z += linear_bias
     kernel = _ID["cross_entropy_with_grad" if grad else "cross_entropy"]
-    known = _kernels.class_sums(kernel, z, target, 1, options.ignore_index, options.reduction == "mean", grad and z)
+    mean, z_too = options.reduction == "mean", z if grad else _kernels.NO_GRADIENT
+    known = _kernels.class_sums(kernel, z, target, 1, options.ignore_index, mean, z_too)
     if known is None or known[1] != len(x) or known[2] >= 0:
         return None
     loss = reduced(known[0], known[1], options.reduction, x.dtype)
@@ -364,11 +366,10 @@ def linear_loss(
     """The loss, or (loss, dx, dlinear_weight, dlinear_bias) if `grad`."""
     before = _kernels.set_thread_threads(1)  # no team of ours beside BLAS's: see _linear.pxi
     try:
-        with np.errstate(all="ignore"):
-            small = small_loss(x, linear_weight, target, linear_bias, options, grad)
-            if small is not None:
-                return small
-            return LinearLoss(name, x, linear_weight, target, linear_bias, options).run(grad)
+        small = small_loss(x, linear_weight, target, linear_bias, options, grad)
+        if small is not None:
+            return small
+        return LinearLoss(name, x, linear_weight, target, linear_bias, options).run(grad)
     finally:
         _kernels.set_thread_threads(before)
 
@@ -421,14 +422,13 @@ def softmax_of_layer(name: str, x: ArrayLike, linear_weight: ArrayLike, linear_b
     x, linear_weight, bias, dtype = layer(name, x, linear_weight, linear_bias)
     compute = promoted(x, linear_weight) if bias is None else promoted(x, linear_weight, bias)
     y = _kernels.empty((len(x), len(linear_weight)), compute)
-    with np.errstate(all="ignore"):
-        x, linear_weight = (as_rows(a.astype(compute, copy=False), False) for a in (x, linear_weight))
-        np.matmul(x, linear_weight.T, out=y)
-        if bias is not None:
-            y += bias
-        before = _kernels.set_thread_threads(1)
-        try:
-            _kernels.rows_plain(_ID["softmax"], y, None, None, y, len(x), len(linear_weight), 1, 1.0)
-        finally:
-            _kernels.set_thread_threads(before)
-        return np.asarray(y.astype(dtype, copy=False))
+    x, linear_weight = (as_rows(a.astype(compute, copy=False), False) for a in (x, linear_weight))
+    np.matmul(x, linear_weight.T, out=y)
+    if bias is not None:
+        y += bias
+    before = _kernels.set_thread_threads(1)
+    try:
+        _kernels.rows_plain(_ID["softmax"], y, None, None, y, len(x), len(linear_weight), 1, 1.0)
+    finally:
+        _kernels.set_thread_threads(before)
+    return np.asarray(y.astype(dtype, copy=False))

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastact import _kernels
-from fastact._dispatch import as_floats, as_operand, check_out, result_dtype
+from fastact._dispatch import as_floats, as_operand, check_out, default_modes, result_dtype
 from fastact._reduction import check_nonnegative, check_reduction, check_weight, gradient_scale, reduced
 
 _TOTAL = _kernels.LOSS_ID["total"]
+_BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "hinge_loss", "sigmoid_focal_loss"}
 
 
 def loss(
@@ -25,7 +26,7 @@ def loss(
         if plain is not None:
             return reduced(plain[0], pred.size, reduction, pred.dtype)  # type: ignore[union-attr]
     arguments = name or kernel, kernel, first, pred, target, params, reduction, sample_weight, pos_weight
-    return _kernels.in_default_modes(_general, arguments, None)
+    return _general(arguments, None)
 
 
 def loss_with_grad(
@@ -42,14 +43,14 @@ def loss_with_grad(
             return reduced(plain[0], pred.size, reduction, pred.dtype), plain[1]
     name = name or f"{kernel}_with_grad"
     arguments = name, kernel, first, pred, target, params, reduction, sample_weight, pos_weight
-    return _kernels.in_default_modes(_general, arguments, (grad_out,))  # type: ignore[no-any-return]
+    return _general(arguments, (grad_out,))  # type: ignore[no-any-return]
 
 
+@default_modes
 def _general(arguments: tuple[Any, ...], grad_out: tuple[Any] | None) -> Any:
-    """What a kernel cannot take as it is. NumPy's casts are as silent as the kernels."""
-    with np.errstate(all="ignore"):
-        call = _Call(*arguments)
-        return call.loss() if grad_out is None else call.with_grad(*grad_out)
+    """What a kernel cannot take as it is."""
+    call = _Call(*arguments)
+    return call.loss() if grad_out is None else call.with_grad(*grad_out)
 
 
 class _Call:
@@ -66,7 +67,9 @@ class _Call:
         check_reduction(name, reduction)
         given = {first: pred, "target": target} | ({} if pos_weight is None else {"pos_weight": pos_weight})
         operands = [as_operand(name, argument, value) for argument, value in given.items()]
-        common = result_dtype(np.result_type(*operands))
+        # Labels and weights say nothing of the precision: int64 zeros and ones beside float32 logits are no float64.
+        decide = operands[:1] if kernel in _BINARY and _integers(operands[1]) else operands[:2]
+        common = result_dtype(np.result_type(*decide))
         self.dtype = np.dtype(np.float32) if common == np.float16 else common
         x = operands[0]
         self.grad_dtype = result_dtype(x.dtype) if isinstance(x, np.ndarray) else common
@@ -142,6 +145,11 @@ class _Call:
         same = pred.ctypes.data == grad_out.ctypes.data and pred.strides == grad_out.strides
         apart = not any(np.may_share_memory(grad_out, a) for a in (others if same else [pred, *others]))
         return np.asarray(grad_out) if fits and apart else _kernels.empty(self.shape, self.dtype, self.order)
+
+
+def _integers(x: Any) -> bool:
+    """Whether `x`, an array or a Python number, is of integers or bools."""
+    return isinstance(x, np.ndarray) and x.dtype.kind in "iub"
 
 
 def _common_shape(name: str, first: str, pred: tuple[int, ...], target: tuple[int, ...]) -> tuple[int, ...]:

@@ -94,6 +94,8 @@ def output_weights(name: str, multioutput: Any, outputs: int, words: tuple[str, 
         raise ValueError(
             f"{name}: multioutput has shape {weights.shape}, expected ({outputs},) of at least two outputs"
         )
+    if not weights.sum():
+        raise ZeroDivisionError(f"{name}: the weights of multioutput sum to zero")
     return weights
 
 

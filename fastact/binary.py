@@ -1,6 +1,7 @@
 """Losses of yes-or-no targets, elementwise, and the 0-1 loss.
 
-What the module `fastact.regression` says of shapes, dtypes, reductions and NaN holds here too.
+What the module `fastact.regression` says of shapes, dtypes, reductions and NaN holds here too, but that targets of
+integers or bools take the dtype of the logits.
 """
 
 from __future__ import annotations

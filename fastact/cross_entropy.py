@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from fastact import _docs
 from fastact._classes import classification_loss
-from fastact._kernels import ROWS_ID
+from fastact._kernels import NO_GRADIENT, ROWS_ID
+from fastact._layout import check_temperature
 
 _LOG_PROBS = "log_probs", "target"
 _CROSS_ENTROPY, _CROSS_ENTROPY_WITH_GRAD = ROWS_ID["cross_entropy"], ROWS_ID["cross_entropy_with_grad"]
@@ -169,7 +170,7 @@ def nll_loss(
     array([1.386294, 0.693147])
     """
     options = axis, weight, ignore_index, label_smoothing, 1.0, None, reduction, sample_weight, None
-    return classification_loss("nll_loss", _NLL, log_probs, target, options, False, _LOG_PROBS)
+    return classification_loss("nll_loss", _NLL, log_probs, target, options, NO_GRADIENT, _LOG_PROBS)
 
 
 @_docs.loss_with_grad
@@ -199,7 +200,7 @@ def kernel_of(name: str, from_logits: Any, temperature: Any, where: Any) -> int:
     """The kernel for logits or probabilities, which have no use for two of the options."""
     if from_logits:
         return ROWS_ID[name]
-    if temperature != 1 or where is not None:
+    if where is not None or check_temperature(name, temperature) != 1:
         given = "where" if where is not None else "temperature"
         raise ValueError(f"{name}: {given} is given, expected none with from_logits=False")
     return ROWS_ID["probs_" + name]

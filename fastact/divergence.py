@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from fastact import _docs
 from fastact._classes import classification_loss, divergence
-from fastact._kernels import ROWS_ID
+from fastact._kernels import NO_GRADIENT, ROWS_ID
 from fastact._layout import Axis
 
 __all__ = ["distillation_loss", "distillation_loss_with_grad", "entropy", "kl_divergence"]
@@ -159,7 +159,7 @@ def distillation_loss(
     """
     options = axis, None, None, 0.0, temperature, where, reduction, sample_weight, None
     return classification_loss(
-        "distillation_loss", _DISTILLATION, student_logits, teacher_logits, options, False, _ARGUMENTS
+        "distillation_loss", _DISTILLATION, student_logits, teacher_logits, options, NO_GRADIENT, _ARGUMENTS
     )
 
 

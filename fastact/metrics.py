@@ -403,12 +403,12 @@ def log_loss(
     p = np.asarray(as_operand(name, "y_proba", y_proba))
     p = as_floats(name, "y_proba", p, None if p.dtype.kind == "f" else np.float64)
     true = np.asarray(as_operand(name, "y_true", y_true))
-    if p.ndim not in (1, 2) or not len(p) or len(true) != len(p):
+    if p.ndim not in (1, 2) or not len(p) or not true.ndim or len(true) != len(p):
         raise ValueError(
             f"{name}: y_proba has shape {p.shape}, y_true {true.shape}, expected (n, classes) and (n,), n >= 1"
         )
     if sample_weight is None and _numbers_columns(true, labels, p):
-        plain = _kernels.class_sums(_kernels.ROWS_ID["log_loss"], p, true, -1, None, False, False)
+        plain = _kernels.class_sums(_kernels.ROWS_ID["log_loss"], p, true, -1, None, False, _kernels.NO_GRADIENT)
         if plain is not None and plain[2] < 0 and not math.isnan(plain[0]):     # else it is found out below why
             return float(plain[0] / len(p) if normalize else plain[0])
     if not (p.min() >= 0 and p.max() <= 1):
@@ -446,7 +446,7 @@ def _class_losses(name: str, true: NDArray[Any], labels: ArrayLike | None, p: ND
     if true.ndim == 2 and true.shape[1] > 1:
         if true.shape != p.shape:
             raise ValueError(f"{name}: y_true has shape {true.shape}, expected {p.shape} (that of y_proba)")
-        return np.sum(-true * np.log(np.clip(p, eps, 1 - eps)), axis=1, dtype=np.float64)
+        return -np.sum(true * np.log(np.clip(p, eps, 1 - eps)), axis=1, dtype=np.float64)
     true = true.ravel()
     classes = np.unique(true if labels is None else np.asarray(as_operand(name, "labels", labels)))
     if len(classes) != p.shape[1]:

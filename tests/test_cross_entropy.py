@@ -163,6 +163,40 @@ def test_nothing_to_divide_by(case: str, dtype: np.dtype) -> None:
     assert (grad == 0).all()
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss", "focal_loss"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("bad", [INF, -INF, NAN])
+def test_a_label_of_weight_0_counts_for_nothing(name: str, reduction: str, bad: float, dtype: np.dtype) -> None:
+    """Whatever its logits hold, as an ignored one; also if no class weighs anything."""
+    z, t = sample(40, 5, dtype)
+    z[t == 2] = bad
+    for weight, left_out in ([1, 2, 0, 0.5, 1], t == 2), (np.zeros(5), t >= 0):
+        for axis in (-1, 0):                                    # by rows, and by columns
+            given = z if axis else np.ascontiguousarray(z.T)
+            options: dict[str, Any] = {"reduction": reduction, "axis": axis}
+            loss, grad = getattr(fastact, f"{name}_with_grad")(given, t, weight=weight, **options)
+            ignored = np.where(left_out, -100, t)
+            some = np.where(np.equal(weight, 0), 1, weight)
+            want, want_grad = getattr(fastact, f"{name}_with_grad")(given, ignored, weight=some, **options)
+            np.testing.assert_array_equal(loss, want)
+            np.testing.assert_array_equal(grad, want_grad)
+            np.testing.assert_array_equal(getattr(fastact, name)(given, t, weight=weight, **options), want)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss", "focal_loss", "distillation_loss"])
+def test_grad_out_may_not_be_false(name: str) -> None:
+    z, t = sample(4, 5)
+    with pytest.raises(TypeError, match=rf"{name}_with_grad: grad_out is of type bool, expected numpy.ndarray"):
+        getattr(fastact, f"{name}_with_grad")(z, z if name == "distillation_loss" else t, grad_out=False)
+
+
+def test_an_empty_batch_as_lists() -> None:
+    assert np.isnan(fastact.cross_entropy(np.zeros((0, 3)), []))
+    assert fastact.cross_entropy(np.zeros((0, 3)), [], reduction="none").shape == (0,)
+    with pytest.raises(TypeError, match="target has dtype float64"):
+        fastact.cross_entropy(np.zeros((0, 3)), np.zeros(0))
+
+
 def test_zero_times_infinity_is_zero(dtype: np.dtype) -> None:
     z = np.array([[0, -INF, 0]], dtype)
     assert np.isclose(fastact.cross_entropy(z, [[0.5, 0, 0.5]]), np.log(2))

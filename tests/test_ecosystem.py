@@ -159,6 +159,9 @@ def test_dask_losses_name_the_recipe(name: str) -> None:
     if "sample_weight" in inspect.signature(function).parameters:
         with pytest.raises(TypeError, match=rf"^{name}: sample_weight is a Dask collection, .*map_blocks"):
             function(*given, sample_weight=da.ones(6, chunks=3))
+    if "where" in inspect.signature(function).parameters:
+        with pytest.raises(TypeError, match=rf"^{name}: where is a Dask collection, .*map_blocks"):
+            function(*given, where=da.ones(given[0].shape, chunks=3, dtype=bool))
 
 
 @pytest.mark.parametrize("name", metrics.__all__)

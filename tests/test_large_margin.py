@@ -194,6 +194,11 @@ def test_nothing_counts(block_bytes: int, reduction: str) -> None:
         assert_array_equal(got[0], {"mean": np.nan, "sum": 0.0, "none": np.zeros(n)}[reduction])
         assert_array_equal(got[1], np.zeros((n, 17)))
         assert_array_equal(got[2], np.zeros(w.shape))
+    x[::2], labels[:] = np.inf, 0
+    got = with_grad(x, w, labels, weight=np.zeros(len(w)), reduction=reduction, block_bytes=block_bytes)
+    assert_array_equal(got[0], {"mean": np.nan, "sum": 0.0, "none": np.zeros(len(x))}[reduction])
+    assert not got[1].any()
+    assert not got[2].any()
 
 
 def test_infinite_features_are_no_number() -> None:

@@ -52,6 +52,21 @@ def test_argument_order(name: str) -> None:
             assert ours[p.name].default == p.default
 
 
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.int8, np.int64, np.float64])
+def test_log_loss_of_indicators(kind: Any) -> None:
+    rng = np.random.default_rng(0)
+    true, p = np.eye(4)[rng.integers(0, 4, 50)].astype(kind), rng.dirichlet(np.ones(4), 50)
+    agree("log_loss", true, p)
+    agree("log_loss", true, p, sample_weight=rng.random(50))
+
+
+def test_what_has_no_meaning_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"log_loss: y_proba has shape \(1,\), y_true \(\), expected"):
+        metrics.log_loss(0, [0.5])
+    with pytest.raises(ZeroDivisionError, match="mean_squared_error: the weights of multioutput sum to zero"):
+        metrics.mean_squared_error(*data(5, 2), multioutput=[0, 0])
+
+
 @each_averaged
 @pytest.mark.parametrize("n", LENGTHS)
 def test_one_output(name: str, n: int) -> None:

@@ -305,6 +305,45 @@ def test_tiny_losses_keep_their_digits(dtype: np.dtype, isa: str) -> None:
     close(fastact.binary_cross_entropy_with_logits(-x, 0, reduction="none"), exact, 3, dtype)
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_weight_0_leaves_out_whatever_the_loss(case: Case, bad: float, dtype: np.dtype, isa: str) -> None:
+    """Of the vectors and of the tail of a block."""
+    pred, target = case.inputs(77, dtype)
+    weight = np.ones(77, dtype)
+    weight[::3] = 0
+    pred[::3] = bad
+    kept = weight != 0
+    for reduction in ("mean", "sum", "none"):
+        loss, grad = case.with_grad(pred, target, reduction=reduction, sample_weight=weight)
+        want, want_grad = case.with_grad(pred[kept], target[kept], reduction=reduction)
+        alone = case.loss(pred, target, reduction=reduction, sample_weight=weight)
+        np.testing.assert_array_equal(alone, loss)
+        if reduction == "none":
+            assert (loss[~kept] == 0).all()
+            loss = loss[kept]
+        np.testing.assert_allclose(loss, want, rtol=1e-6 if dtype == np.float32 else 1e-13)
+        assert (grad[~kept] == 0).all()
+        np.testing.assert_allclose(grad[kept], want_grad, rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("name", ["binary_cross_entropy_with_logits", "sigmoid_focal_loss", "hinge_loss"])
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.bool_])
+def test_labels_leave_the_precision_to_the_logits(name: str, kind: Any) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 50).astype(kind)
+    for dtype, result in ((np.float32, np.float32), (np.float16, np.float32), (np.float64, np.float64)):
+        x = rng.normal(size=50).astype(dtype)
+        loss, grad = getattr(fastact, f"{name}_with_grad")(x, labels)
+        assert (loss.dtype, grad.dtype) == (result, dtype)
+        want = getattr(fastact, f"{name}_with_grad")(x, labels.astype(dtype))
+        assert loss == want[0]
+        np.testing.assert_array_equal(grad, want[1])
+    x = rng.normal(size=(5, 3)).astype(np.float32)
+    of_float64 = fastact.binary_cross_entropy_with_logits(x, 1, pos_weight=np.array([1.0, 2.0, 3.0]))
+    assert of_float64.dtype == np.float32
+
+
 def test_pos_weight_broadcasts() -> None:
     rng = np.random.default_rng(0)
     x, t = rng.normal(size=(40, 6, 5)), rng.integers(0, 2, (40, 6, 5)).astype(float)

@@ -324,6 +324,24 @@ def test_bad_arguments(error: type[Exception], text: str, arguments: dict) -> No
         fastact.softmax(**{"x": np.ones((2, 3))} | arguments)
 
 
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_float16_is_silent(axis: int) -> None:
+    """What a float16 cannot hold becomes inf or subnormal without a word, whatever NumPy's errstate."""
+    x = np.array([[-60000, 60000, 0, 15.5], [0, 15.5, 1, 2]], np.float16)
+    p = np.array([[0, 1, 0, 0], [0.25, 0.25, 0.5, 0]], np.float16)
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        assert fastact.log_softmax(x)[0, 0] == -np.inf
+        fastact.logsumexp(x, axis=axis)
+        for name in ("softmax", "log_softmax"):
+            getattr(fastact, name)(x, axis=axis, temperature=1e-3)
+        for name in ("softmax_grad", "log_softmax_grad"):
+            getattr(fastact, name)(x, p, axis=axis, temperature=1e-3)
+        fastact.entropy(x, axis=axis)
+        fastact.kl_divergence(x, p, axis=axis)
+        fastact.cross_entropy_with_grad(x, [0, 1] if axis else [0, 1, 0, 1], axis=axis)
+
+
 def test_read_only_out_is_refused_and_untouched() -> None:
     out = np.full(3, 7.0)
     out.flags.writeable = False

@@ -180,7 +180,12 @@ static void F(describe)(const fa_xent_job *job, const fa_group *g, F(samples) *s
     if (of.labels) {
         LANE(LANES) s->lab[j] = 1.0 - job->smoothing;
         if (job->weight)
-            for (size_t r = 0; r < g->count; r++) s->lab[r] *= (double)((const REAL *)job->weight)[s->label[r]];
+            for (size_t r = 0; r < g->count; r++) {
+                const double w = (double)((const REAL *)job->weight)[s->label[r]];
+                s->lab[r] *= w;
+                if (w == 0.0 && job->smoothing == 0.0)
+                    s->counts[r] = s->label[r] = 0;
+            }
     } else
         LANE(LANES) s->lab[j] = zero;
 }

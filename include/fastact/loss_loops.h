@@ -138,7 +138,7 @@ static inline double F(loss_fold)(double *acc)
     LOSS_KERNEL(weighted_sum, name) {                                                   \
         TENSORS_##tensors SCALARS_##nparams(WIDE_##cost) (void)by, (void)out;           \
         double acc[SUMMANDS] = {0};                                                     \
-        CHAINS_##cost(EACH_##tensors##w, acc[j] = F(plus)(acc[j], (double)w[i] * F(name)(AT_##tensors AND_##nparams));) \
+        CHAINS_##cost(EACH_##tensors##w, acc[j] = F(plus)(acc[j], F(weighed_wide)((double)w[i], F(name)(AT_##tensors AND_##nparams)));) \
         return F(loss_fold)(acc);                                                       \
     }                                                                                   \
     LOSS_KERNEL(each, name) {                                                           \
@@ -172,7 +172,7 @@ FA_INLINE void F(slopes_leave)(REAL *out, const REAL *slopes)
     return F(loss_fold)(acc);
 #define SUMS_SPANS(name, tensors, nparams, cost)                                        \
     LOSS_KERNEL(sum, name) { (void)w, (void)by, (void)out; BY_SPANS(name, NULL, acc[j] = F(plus)(acc[j], (double)l[j]);) } \
-    LOSS_KERNEL(weighted_sum, name) { (void)by, (void)out; BY_SPANS(name, NULL, acc[j] = F(plus)(acc[j], (double)w[base + j] * l[j]);) } \
+    LOSS_KERNEL(weighted_sum, name) { (void)by, (void)out; BY_SPANS(name, NULL, acc[j] = F(plus)(acc[j], F(weighed_wide)((double)w[base + j], (double)l[j]));) } \
     LOSS_KERNEL(each, name) { (void)w, (void)by; BY_SPANS(name, NULL, out[base + j] = l[j];) }
 #define GRAD_SPANS(name, tensors, nparams, cost)                                        \
     LOSS_KERNEL(grad, name) {                                                           \
@@ -243,7 +243,7 @@ static const struct {
 
 static void F(loss_weigh)(size_t n, REAL *x, const REAL *w)
 {
-    _Pragma("omp simd") for (size_t i = 0; i < n; i++) x[i] *= w[i];
+    _Pragma("omp simd") for (size_t i = 0; i < n; i++) x[i] = F(weighed)(w[i], x[i]);
 }
 
 /* count elements of one operand from `start` on, as a contiguous array: its own memory or a copy in `buffer`. */
