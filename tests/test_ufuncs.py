@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from helpers import OPS, Op, assert_same_bits, each_op, tuple_of
 
+from fastact import ufuncs
+
 PARAMETRIC = pytest.mark.parametrize("op", [op for op in OPS if op.params], ids=str)
 BINARY = pytest.mark.parametrize("op", [op for op in OPS if op.tensors + op.params == 2 and op.outputs == 1], ids=str)
 INTEGERS = [np.bool_, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64]
@@ -231,3 +233,16 @@ def test_reduce_accumulate_outer_at(op: Op, dtype: Any) -> None:
         assert_same_bits(target, expected, "at")
     with pytest.raises(ValueError, match="no identity"):
         u.reduce(np.empty(0, dtype))
+
+
+@pytest.mark.parametrize("name", ["softplus", "softplus_grad", "squareplus", "elu", "celu"])
+def test_an_element_has_the_bits_it_has_alone(name: str, dtype: np.dtype, isa: str) -> None:
+    """Whatever parameters its neighbours have; softplus takes another formula where beta is 1."""
+    function, rng = getattr(ufuncs, name), np.random.default_rng(0)
+    x = (rng.normal(size=100) * 4).astype(dtype)
+    parameter = rng.choice([0.5, 1.0, 1.0, 2.0], 100).astype(dtype)
+    given = (np.ones(100, dtype), x) if name.endswith("_grad") else (x,)
+    for values in (parameter, np.ones(100, dtype)):
+        got = function(*given, values)
+        alone = [function(*(t[k : k + 1] for t in given), values[k])[0] for k in range(100)]
+        assert_same_bits(got, np.array(alone))
