@@ -17,6 +17,7 @@ def zero_one(book: Book) -> None:
     """The 0-1 loss beside two losses that can be trained, over the margin of the right class."""
     pred, target = np.array([3, 1, 4, 1]), np.array([3, 1, 4, 5])
     book.note("zero_one", fastact.zero_one_loss(pred, target))
+    book.note("hinge", fastact.hinge_loss(0.4, 1), ".1f")
     if not book.pictures:
         return
     margin = np.linspace(-3, 3, 1201)
@@ -45,6 +46,7 @@ def information(book: Book) -> None:
     p = np.array([0.7, 0.3])
     entropy = fastact.entropy(p)
     book.note("entropy_07", entropy, ".3f")
+    book.note("divergence", fastact.kl_divergence(p, coin), ".3f")
     q = np.linspace(0.02, 0.98, 481)
     believed, truth = np.stack([q, 1 - q], axis=1), np.tile(p, (len(q), 1))
     crossed = fastact.cross_entropy(believed, truth, from_logits=False, reduction="none")
@@ -79,6 +81,10 @@ def worked(book: Book) -> None:
         book.note(f"batch_loss_{letter}", losses[row], ".4f")
     loss, gradient = fastact.cross_entropy_with_grad(scores, labels)
     book.note("batch_loss", loss, ".4f")
+    book.note("batch_nll", fastact.nll_loss(fastact.log_softmax(scores), labels), ".4f")
+    book.note("batch_weighted", fastact.cross_entropy(scores, labels, sample_weight=[3, 1]), ".4f")
+    book.note("batch_smoothed", fastact.cross_entropy(scores, labels, label_smoothing=0.2), ".4f")
+    book.note("too_sure", fastact.cross_entropy([[20.0, 0.0]], [0], label_smoothing=0.2), ".0f")
     for (row, column), value in np.ndenumerate(gradient):
         book.note(f"batch_gradient_{row}{column}", value, ".4f")
     wrong = np.exp(scores[0]) / np.exp(scores[0].sum())

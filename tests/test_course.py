@@ -1,13 +1,10 @@
-"""The worked examples of a course on classification losses, and softmax regression against scikit-learn's."""
+"""The worked examples of a course on activations and classification losses (softmax regression: in docs/losses.md)."""
 
 import math
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.optimize import minimize
-from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
 
 import fastact
 
@@ -65,23 +62,3 @@ def test_relu_has_two_slopes_at_zero():
     assert (fastact.relu(0.0) - fastact.relu(-h)) / h == 0
     assert (fastact.relu(h) - fastact.relu(0.0)) / h == 1
     assert fastact.relu_grad(1.0, 0.0) == 0
-
-
-def test_softmax_regression_is_scikit_learns():
-    """Multinomial logistic regression on the digits: L2 penalty with C = 1, the intercept free."""
-    x, target = load_digits(return_X_y=True)
-    x = x / 16
-    n, features, classes = len(x), x.shape[1], 10
-
-    def objective(theta):
-        weight, bias = theta[:-classes].reshape(classes, features), theta[-classes:]
-        loss, _, dw, db = fastact.linear_cross_entropy_with_grad(x, weight, target, linear_bias=bias)
-        penalty = 0.5 * (weight * weight).sum() / n
-        return loss + penalty, np.concatenate([(dw + weight / n).ravel(), db])
-
-    start = np.zeros(classes * (features + 1))
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 0, "gtol": 1e-8})
-    weight, bias = found.x[:-classes].reshape(classes, features), found.x[-classes:]
-    peer = LogisticRegression(C=1.0, tol=1e-8, max_iter=5000).fit(x, target)
-    probabilities = fastact.linear_softmax(x, weight, linear_bias=bias)
-    assert_allclose(probabilities, peer.predict_proba(x), rtol=0, atol=1e-4)
