@@ -149,6 +149,10 @@ static inline REAL F(tanh_shrink)(REAL x)
     return F(signed_as)((a < LIMIT(one) ? C(0.0) : a - C(1.0)) + q, x);
 }
 
+#if FA_BITS == 64 && defined(__AVX512F__)
+static inline void F(tanh_shrink_group)(const REAL *x, REAL *y, const size_t count) { tanh_shrink_by_table(y, x, count); }
+#endif
+
 /* tanh^2 = b(1 - q)^2 = b - b q(2 - q) with q = s/D, b = s below 1, q = 2/(1 + e^2a), b = 1 above: squaring tanh would double
  * its error. Max error 3 ULP. */
 static inline REAL F(tanh_shrink_d)(REAL x)
