@@ -3,7 +3,7 @@
  * v = a Phi(-a) = e^(-a^2/2) H(a), H = a G(a) (erf.h), 0 <= a <= 14.6: H by a polynomial of degree 5 in a - e over each of 32
  * intervals, eight to an octave of a + 1, with e and the coefficients from pairs of registers. H(e) is a float32 to 2^-34 (e was chosen so)
  * and costs no rounding; e = 0 and H(e) = -0 in the first interval keep H's relative accuracy towards 0 and the sign of a 0. The exponential as in exp_table.h. No division, no
- * second formula near 0, nothing to select. Two vectors side by side: of one after the other too few are under way. Cycles per 16 floats
+ * second formula near 0, nothing to select. Fits: docs/tables.py. Two vectors side by side: of one after the other too few are under way. Cycles per 16 floats
  * (Zen 5; its pipes could do it in 9): 12.1, 13.0 singly; 14.1 and 16.0 with 16 intervals, degree 6 and a polynomial of degree 4 as exponential,
  * 12.6 and 13.4 with 16 intervals only, 11.3 by fours of those, where the maximum is 2.52 ULP. Three side by side: 11.9, four 13.5 (registers).
  * AVX2 has no lookup among 32 or 16 and keeps F(gelu). Max error 2.42 ULP, at 0.066.
@@ -18,34 +18,34 @@
  * third keeps e^(-a^2/2) 2^(2j - 16) among the normal numbers as far as gelu is not 0. Error of H 2^-28.2 in the first interval, elsewhere 2^-28.9
  * at most. */
 static const float fa_gelu_table[7][32] __attribute__((aligned(64))) = {
-    {0x1.215d38p0f, 0x1.5f53f2p0f, 0x1.9f9c7ap0f, 0x1.deb6c4p0f, 0x1.10238cp1f, 0x1.30b4fcp1f, 0x1.4f5c72p1f, 0x1.6f5b8p1f,
-     0x1.9fe1d4p1f, 0x1.dee6e6p1f, 0x1.0f139ep2f, 0x1.2fdde8p2f, 0x1.506aeap2f, 0x1.6fe28ap2f, 0x1.90df9cp2f, 0x1.b0afd2p2f,
-     0x1.de373p2f, 0x1.0fd4e2p3f, 0x1.2fdd7p3f, 0x1.50e892p3f, 0x1.6f841cp3f, 0x1.908ea6p3f, 0x1.b0638ep3f, 0x1.d0c232p3f,
-     0.0f, 0x1.83ea5p-3f, 0x1.41106cp-2f, 0x1.c0595p-2f, 0x1.1f45c6p-1f, 0x1.604392p-1f, 0x1.a1c79cp-1f, 0x1.e0c6bp-1f},
-    {-0x1.1b3676p-2f, -0x1.323ac2p-4f, -0x1.446ebap-6f, -0x1.523dc6p-8f, -0x1.5d79bp-10f, -0x1.664dfp-12f, -0x1.6d02fp-14f, -0x1.72bd34p-16f,
-     -0x1.7990dep-18f, -0x1.80113ep-20f, -0x1.84c95cp-22f, -0x1.88679cp-24f, -0x1.8b1d9p-26f, -0x1.8d259ap-28f, -0x1.8ed38ep-30f, -0x1.901f58p-32f,
-     -0x1.919308p-34f, -0x1.9316b4p-36f, -0x1.942454p-38f, -0x1.94f088p-40f, -0x1.958012p-42f, -0x1.95f87cp-44f, -0x1.9653eap-46f, -0x1.969ea6p-48f,
-     -0.0f, -0x1.4f9da8p10f, -0x1.fc7c9p8f, -0x1.466dd4p7f, -0x1.82851ap5f, -0x1.b6b514p3f, -0x1.e32e74p1f, -0x1.03cfdcp0f},
-    {-0x1.b3a26p-4f, -0x1.4afa3p-6f, -0x1.fa7596p-9f, -0x1.8b8a22p-11f, -0x1.369096p-13f, -0x1.ef3e5ap-16f, -0x1.94c842p-18f, -0x1.4b858p-20f,
-     -0x1.f34e74p-23f, -0x1.64210cp-25f, -0x1.055c6ap-27f, -0x1.85a078p-30f, -0x1.29e7eep-32f, -0x1.d4832p-35f, -0x1.729e1cp-37f, -0x1.2c19b2p-39f,
-     -0x1.c5b7f4p-42f, -0x1.3b786ep-44f, -0x1.ca83a4p-47f, -0x1.5442ccp-49f, -0x1.083fcap-51f, -0x1.9afa4ap-54f, -0x1.486a76p-56f, -0x1.099458p-58f,
-     -0x1.00020cp15f, -0x1.7d7bbap12f, -0x1.3d3562p10f, -0x1.095cccp8f, -0x1.bf51e4p5f, -0x1.79546p3f, -0x1.3fb718p1f, -0x1.1212fcp-1f},
-    {0x1.fe1fc4p-5f, 0x1.6c2cf4p-7f, 0x1.05a9b6p-9f, 0x1.80f6a2p-12f, 0x1.1c94d6p-14f, 0x1.ac4476p-17f, 0x1.4c0c62p-19f, 0x1.01d67ap-21f,
-     0x1.676416p-24f, 0x1.d24fdep-27f, 0x1.3915dep-29f, 0x1.ac242ap-32f, 0x1.2e1eaep-34f, 0x1.b9c18p-37f, 0x1.45371p-39f, 0x1.ed593p-42f,
-     0x1.55b1e4p-44f, 0x1.a79652p-47f, 0x1.15ff98p-49f, 0x1.76db34p-52f, 0x1.0c427ap-54f, 0x1.807c62p-57f, 0x1.1d9652p-59f, 0x1.aeed1cp-62f,
-     0x1.98877cp14f, 0x1.207f38p12f, 0x1.cf5bd2p9f, 0x1.76719ap7f, 0x1.310c68p5f, 0x1.f11864p2f, 0x1.96e03p0f, 0x1.5182bap-2f},
-    {-0x1.e6d87ep-6f, -0x1.48c1bap-8f, -0x1.be8458p-11f, -0x1.3729fp-13f, -0x1.b387d2p-16f, -0x1.36d05cp-18f, -0x1.cb2e94p-21f, -0x1.536e36p-23f,
-     -0x1.b849dcp-26f, -0x1.0566c2p-28f, -0x1.42c484p-31f, -0x1.96a27ep-34f, -0x1.09c85ep-36f, -0x1.6a5c06p-39f, -0x1.f1ceap-42f, -0x1.6270cep-44f,
-     -0x1.c3008ap-47f, -0x1.f3ba6ap-50f, -0x1.28c744p-52f, -0x1.6c27e6p-55f, -0x1.e0cffcp-58f, -0x1.3dd87cp-60f, -0x1.b73cc2p-63f, -0x1.354b46p-65f,
-     -0x1.fff372p13f, -0x1.590f1ap11f, -0x1.0ccafap9f, -0x1.a56a02p6f, -0x1.4d334ep4f, -0x1.075746p2f, -0x1.a21daap-1f, -0x1.50e99ep-3f},
-    {0x1.9620fcp-7f, 0x1.049616p-9f, 0x1.501336p-12f, 0x1.bd9f8p-15f, 0x1.288634p-17f, 0x1.92d10ap-20f, 0x1.1c50e2p-22f, 0x1.91ef36p-25f,
-     0x1.e8d6e4p-28f, 0x1.0ab28ep-30f, 0x1.2fe748p-33f, 0x1.61ee2ap-36f, 0x1.ada8b4p-39f, 0x1.11a25ap-41f, 0x1.5f5cdap-44f, 0x1.d620bcp-47f,
-     0x1.150942p-49f, 0x1.12ba6ep-52f, 0x1.27d6c2p-55f, 0x1.4ae69cp-58f, 0x1.92af1p-61f, 0x1.eadaccp-64f, 0x1.3b2028p-66f, 0x1.97d994p-69f,
-     0x1.0ec536p13f, 0x1.603e9p10f, 0x1.0af19ep8f, 0x1.9747a2p5f, 0x1.3967a2p3f, 0x1.e1e6e8p0f, 0x1.741f5ep-2f, 0x1.242d44p-4f},
-    {-0x1.34935p-8f, -0x1.76224p-11f, -0x1.c81dd2p-14f, -0x1.20e806p-16f, -0x1.712b7ap-19f, -0x1.e3ddf2p-22f, -0x1.3e5c42p-24f, -0x1.b6d65p-27f,
-     -0x1.f40066p-30f, -0x1.f3bc1p-33f, -0x1.05d42ap-35f, -0x1.1f6d86p-38f, -0x1.458114p-41f, -0x1.86befap-44f, -0x1.d984e2p-47f, -0x1.28b51ep-49f,
-     -0x1.398be4p-52f, -0x1.1c51ap-55f, -0x1.179eeap-58f, -0x1.1b752ap-61f, -0x1.41340cp-64f, -0x1.6cc902p-67f, -0x1.af1b68p-70f, -0x1.2727aap-72f,
-     -0x1.c2644ep11f, -0x1.3ca09ap9f, -0x1.c88b9ep6f, -0x1.67de6cp4f, -0x1.11665p2f, -0x1.75daf8p-1f, -0x1.1cfe0ep-3f, -0x1.78e212p-6f},
+    {0x1.1ff726p0f, 0x1.600b0ep0f, 0x1.a005d4p0f, 0x1.dfff38p0f, 0x1.0ffde8p1f, 0x1.2ffb6ap1f, 0x1.500236p1f, 0x1.70057cp1f,
+     0x1.9ff93ap1f, 0x1.e000fp1f, 0x1.0fff96p2f, 0x1.2ff81ep2f, 0x1.500208p2f, 0x1.6ff8dp2f, 0x1.8ffc04p2f, 0x1.b00154p2f,
+     0x1.e003c4p2f, 0x1.0fffeep3f, 0x1.3008bep3f, 0x1.4ffc84p3f, 0x1.6ff5a8p3f, 0x1.900404p3f, 0x1.b0135ap3f, 0x1.d002d4p3f,
+     0.0f, 0x1.800176p-3f, 0x1.40005cp-2f, 0x1.bffc68p-2f, 0x1.20077ap-1f, 0x1.600b82p-1f, 0x1.a001c8p-1f, 0x1.dffe7ep-1f},
+    {-0x1.1a9da4p-2f, -0x1.3275dap-4f, -0x1.4488c2p-6f, -0x1.527d0ep-8f, -0x1.5d6e44p-10f, -0x1.6620f4p-12f, -0x1.6d23a2p-14f, -0x1.72d8aap-16f,
+     -0x1.7993b8p-18f, -0x1.8029b2p-20f, -0x1.84e758p-22f, -0x1.886a1ap-24f, -0x1.8b15ecp-26f, -0x1.8d26ep-28f, -0x1.8ec93ap-30f, -0x1.9018fp-32f,
+     -0x1.919fb8p-34f, -0x1.93185cp-36f, -0x1.94258ap-38f, -0x1.94eb9cp-40f, -0x1.9581e6p-42f, -0x1.95f6bep-44f, -0x1.96531cp-46f, -0x1.969d18p-48f,
+     -0.0f, -0x1.4cb2dcp10f, -0x1.fb2b32p8f, -0x1.463daap7f, -0x1.832e2ap5f, -0x1.b68bcp3f, -0x1.e2127p1f, -0x1.039a3ap0f},
+    {-0x1.b66ebp-4f, -0x1.49f632p-6f, -0x1.f99e72p-9f, -0x1.899db6p-11f, -0x1.36e454p-13f, -0x1.f1ad28p-16f, -0x1.931b5ep-18f, -0x1.4a2ff8p-20f,
+     -0x1.f30cc8p-23f, -0x1.622128p-25f, -0x1.031e7p-27f, -0x1.8548d8p-30f, -0x1.2ae004p-32f, -0x1.d43648p-35f, -0x1.74e2aep-37f, -0x1.2d6afp-39f,
+     -0x1.c0f2f2p-42f, -0x1.3aea24p-44f, -0x1.c9c7bcp-47f, -0x1.56f9cp-49f, -0x1.07525ep-51f, -0x1.9c9bdp-54f, -0x1.491daap-56f, -0x1.0ad77ap-58f,
+     -0x1.00020cp15f, -0x1.7e963p12f, -0x1.3db09ap10f, -0x1.097ec8p8f, -0x1.be6b5ap5f, -0x1.798ad4p3f, -0x1.4120b6p1f, -0x1.12971cp-1f},
+    {0x1.0110f6p-4f, 0x1.6accfep-7f, 0x1.05200cp-9f, 0x1.7ea1fp-12f, 0x1.1cf504p-14f, 0x1.aeeae6p-17f, 0x1.4a4fcp-19f, 0x1.008596p-21f,
+     0x1.6727c2p-24f, 0x1.cef3a8p-27f, 0x1.359f56p-29f, 0x1.aba764p-32f, 0x1.2f663p-34f, 0x1.b962c8p-37f, 0x1.47d214p-39f, 0x1.f03076p-42f,
+     0x1.50fb4cp-44f, 0x1.a69a62p-47f, 0x1.156968p-49f, 0x1.7ad17p-52f, 0x1.0b03ap-54f, 0x1.828234p-57f, 0x1.1e6562p-59f, 0x1.b1a2f2p-62f,
+     0x1.98877cp14f, 0x1.217ca4p12f, 0x1.d03248p9f, 0x1.76aaf8p7f, 0x1.304f8cp5f, 0x1.f16eeep2f, 0x1.990dc6p0f, 0x1.52489ap-2f},
+    {-0x1.eb5084p-6f, -0x1.474dd2p-8f, -0x1.bd6ef4p-11f, -0x1.34f276p-13f, -0x1.b43542p-16f, -0x1.391c64p-18f, -0x1.c84f8ep-21f, -0x1.51563ap-23f,
+     -0x1.b7ef46p-26f, -0x1.031e64p-28f, -0x1.3e6d66p-31f, -0x1.96139ap-34f, -0x1.0b25bp-36f, -0x1.6a003p-39f, -0x1.f6b772p-42f, -0x1.64ef4p-44f,
+     -0x1.bb4bf8p-47f, -0x1.f249cap-50f, -0x1.280068p-52f, -0x1.70edf8p-55f, -0x1.de103cp-58f, -0x1.3febaep-60f, -0x1.b8c14cp-63f, -0x1.37c278p-65f,
+     -0x1.fff372p13f, -0x1.5a651cp11f, -0x1.0d59cep9f, -0x1.a5ae42p6f, -0x1.4c4a92p4f, -0x1.0784acp2f, -0x1.a4a14p-1f, -0x1.51baap-3f},
+    {0x1.9a4b2p-7f, 0x1.034b76p-9f, 0x1.4f3194p-12f, 0x1.b9fd8p-15f, 0x1.28f75ap-17f, 0x1.962954p-20f, 0x1.1a5ceap-22f, 0x1.8e741ep-25f,
+     0x1.e8623p-28f, 0x1.0805d4p-30f, 0x1.2b339p-33f, 0x1.614fbp-36f, 0x1.b04a22p-39f, 0x1.1177ccp-41f, 0x1.63ac18p-44f, 0x1.da2fdap-47f,
+     0x1.0f7d6ap-49f, 0x1.11e1bap-52f, 0x1.26b394p-55f, 0x1.4fba68p-58f, 0x1.8fb706p-61f, 0x1.ef1f7p-64f, 0x1.3be0a8p-66f, 0x1.a11824p-69f,
+     0x1.0ec536p13f, 0x1.61d3e2p10f, 0x1.0b8a5cp8f, 0x1.979aa4p5f, 0x1.388bf8p3f, 0x1.e24fbcp0f, 0x1.76cd06p-2f, 0x1.24dc9cp-4f},
+    {-0x1.335e4cp-8f, -0x1.7644eap-11f, -0x1.c957f4p-14f, -0x1.1ea58p-16f, -0x1.728012p-19f, -0x1.e005aep-22f, -0x1.3fef94p-24f, -0x1.c12a2cp-27f,
+     -0x1.f4dd52p-30f, -0x1.f37394p-33f, -0x1.055f6ep-35f, -0x1.1e4c5cp-38f, -0x1.49f854p-41f, -0x1.82dcacp-44f, -0x1.d957c8p-47f, -0x1.2f1b44p-49f,
+     -0x1.39168p-52f, -0x1.1c3adp-55f, -0x1.16a98ep-58f, -0x1.218844p-61f, -0x1.3bffeep-64f, -0x1.6fbf12p-67f, -0x1.b88c9ap-70f, -0x1.0ee2d6p-72f,
+     -0x1.c2644ep11f, -0x1.440604p9f, -0x1.c3c0dp6f, -0x1.79958ep4f, -0x1.064578p2f, -0x1.9ffe86p-1f, -0x1.5393acp-3f, -0x1.f0d5dcp-6f},
 };
 
 /* The bits of 2^(-k/16)/M and k << 19 more, M = 1 + 262 2^-23: of all M up to 1 + 2^-10 the first with which their rounding errors are below 2^-25.1
