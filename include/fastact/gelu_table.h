@@ -1,12 +1,13 @@
 /* gelu_table.h: exact gelu in float32 on AVX-512, by intrinsics.
  *
  * v = a Phi(-a) = e^(-a^2/2) H(a), H = a G(a) (erf.h), 0 <= a <= 14.6: H by a polynomial of degree 5 in a - e over each of 32
- * intervals, eight to an octave of a + 1, with e and the coefficients from pairs of registers. H(e) is a float32 to 2^-34 (e was chosen so)
- * and costs no rounding; e = 0 and H(e) = -0 in the first interval keep H's relative accuracy towards 0 and the sign of a 0. The exponential as in exp_table.h. No division, no
- * second formula near 0, nothing to select. Fits: docs/tables.py. Two vectors side by side: of one after the other too few are under way. Cycles per 16 floats
- * (Zen 5; its pipes could do it in 9): 12.1, 13.0 singly; 14.1 and 16.0 with 16 intervals, degree 6 and a polynomial of degree 4 as exponential,
- * 12.6 and 13.4 with 16 intervals only, 11.3 by fours of those, where the maximum is 2.52 ULP. Three side by side: 11.9, four 13.5 (registers).
- * AVX2 has no lookup among 32 or 16 and keeps F(gelu). Max error 2.42 ULP, at 0.066.
+ * intervals, eight to an octave of a + 1, with e and the coefficients from pairs of registers. H(e) is a float32 to 2^-34 (e was
+ * chosen so) and costs no rounding; e = 0 and H(e) = -0 in the first interval keep H's relative accuracy towards 0 and the sign of a
+ * 0. The exponential as in exp_table.h. No division, no second formula near 0, nothing to select. Fits: docs/tables.py. Two vectors
+ * side by side: of one after the other too few are under way. Cycles per 16 floats (Zen 5; its pipes could do it in 9): 12.1, 13.0
+ * singly; 14.1 and 16.0 with 16 intervals, degree 6 and a polynomial of degree 4 as exponential, 12.6 and 13.4 with 16 intervals only,
+ * 11.3 by fours of those, where the maximum is 2.52 ULP. Three side by side: 11.9, four 13.5 (registers). AVX2 has no lookup among 32
+ * or 16 and keeps F(gelu). Max error 2.42 ULP, at 0.066.
  */
 #ifndef FASTACT_GELU_TABLE_H
 #define FASTACT_GELU_TABLE_H

@@ -1,10 +1,11 @@
 /* log_cosh_table.h: log cosh in float32 where a register can be looked up in (AVX2, AVX-512), by intrinsics.
  *
- * log cosh a = m^2 P(a) + (a - m), m = min(a, 9/8): below 9/8 all is a^2 times a P near 1/2, above it a - 9/8, which is exact, and a small rest.
- * P by a polynomial of degree 6 in a - e over each of eight intervals, two to an octave of 16/9 a + 1, with e and the coefficients from eight
- * registers of 8 floats; P(e) is a float32 to 2^-35 (e was chosen so) and costs no rounding. No exponential, no logarithm, nothing to select. Fits: docs/tables.py.
- * What m^2 lost by rounding comes back: 1.13 ULP instead of 1.97. Both ISAs give the same bits. Zen 5, one thread, mean loss of 32768 pairs by
- * F(log_cosh_loss) and by this: 13.4 and 7.8 us on AVX-512, 25.7 and 14.7 on AVX2.
+ * log cosh a = m^2 P(a) + (a - m), m = min(a, 9/8): below 9/8 all is a^2 times a P near 1/2, above it a - 9/8, which is exact, and a
+ * small rest. P by a polynomial of degree 6 in a - e over each of eight intervals, two to an octave of 16/9 a + 1, with e and the
+ * coefficients from eight registers of 8 floats; P(e) is a float32 to 2^-35 (e was chosen so) and costs no rounding. No exponential,
+ * no logarithm, nothing to select. Fits: docs/tables.py. What m^2 lost by rounding comes back: 1.13 ULP instead of 1.97. Both ISAs
+ * give the same bits. Zen 5, one thread, mean loss of 32768 pairs by F(log_cosh_loss) and by this: 13.4 and 7.8 us on AVX-512, 25.7
+ * and 14.7 on AVX2.
  */
 #ifndef FASTACT_LOG_COSH_TABLE_H
 #define FASTACT_LOG_COSH_TABLE_H
