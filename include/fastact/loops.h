@@ -115,19 +115,17 @@
         AT_ONE_0(name, x, to)                                                           \
     } else                                                                              \
         LOOP_ELEMENTS(name, x, to, , 1)
-/* The elements whose parameter is 1 get the same bits here. */
+/* The elements whose parameter is 1 get the same bits here; mostly there are none. */
 #define AT_ONE_EACH_1(name, x, to)                                                      \
-    for (size_t g = 0; g < m; g += SPAN) {                                              \
-        const size_t count = (m - g < SPAN ? m - g : SPAN) & ~(LANES - 1);              \
-        REAL any[SPAN], at_one[LANES];                                                  \
-        INT ones = 0;                                                                   \
-        LANE(count) any[j] = F(name)(x[g + j], ps[g + j]);                              \
-        _Pragma("omp simd reduction(|:ones)") for (size_t j = 0; j < count; j++) ones |= ps[g + j] == C(1.0) ? 1 : 0; \
-        for (size_t b = 0; ones && b < count; b += LANES) {                             \
-            F(name##_group)(x + g + b, at_one);                                         \
-            LANE(LANES) any[b + j] = ps[g + b + j] == C(1.0) ? at_one[j] : any[b + j];  \
-        }                                                                               \
-        LANE(count) to[g + j] = any[j];                                                 \
+    INT ones = 0;                                                                       \
+    _Pragma("omp simd reduction(|:ones)") for (size_t i = 0; i < m; i++) ones |= ps[i] == C(1.0) ? 1 : 0; \
+    if (!ones)                                                                          \
+        LOOP_ELEMENTS(name, x, to, , EACH_1)                                            \
+    for (size_t g = 0; ones && g < m; g += LANES) {                                     \
+        REAL any[LANES], at_one[LANES];                                                 \
+        LANE(LANES) any[j] = F(name)(x[g + j], ps[g + j]);                              \
+        F(name##_group)(x + g, at_one);                                                 \
+        LANE(LANES) to[g + j] = ps[g + j] == C(1.0) ? at_one[j] : any[j];               \
     }
 #define LOOP_PASSES(name, x, to, by, parameters)                                        \
     for (size_t g = 0; g < m; g += SPAN) {                                              \
