@@ -88,8 +88,11 @@ def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def dtypes_of(x: Any) -> list[Any]:
-    """The dtype of an array, or those of a frame's columns."""
-    return [x.dtype] if hasattr(x, "dtype") else list(getattr(x, "dtypes", [None]))
+    """The dtype of an array, or those of the parts of a frame or data set."""
+    if hasattr(x, "dtype"):
+        return [x.dtype]
+    dtypes = getattr(x, "dtypes", [None])
+    return list(dtypes.values() if isinstance(dtypes, Mapping) else dtypes)
 
 
 def explain(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, error: Exception) -> NoReturn:
