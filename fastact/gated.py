@@ -37,7 +37,8 @@ def swiglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unp
 
     Notes
     -----
-    In a transformer's feed-forward layer: ``swiglu(x @ w_gate, x @ w_up) @ w_down``.
+    In a transformer's feed-forward layer: ``swiglu(x @ w_gate, x @ w_up) @ w_down``. For finite, nonzero up,
+    swiglu(-inf, up) is 0 and swiglu(inf, up) is up * inf; what comes to 0 * inf is nan.
 
     References
     ----------
@@ -108,7 +109,8 @@ def geglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpa
 
     Notes
     -----
-    In a transformer's feed-forward layer: ``geglu(x @ w_gate, x @ w_up) @ w_down``.
+    In a transformer's feed-forward layer: ``geglu(x @ w_gate, x @ w_up) @ w_down``. For finite, nonzero up,
+    geglu(-inf, up) is 0 and geglu(inf, up) is up * inf; what comes to 0 * inf is nan.
 
     References
     ----------
@@ -179,7 +181,8 @@ def reglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpa
 
     Notes
     -----
-    Kink at gate = 0, where the derivative of relu is taken as 0.
+    For finite, nonzero up, reglu(-inf, up) is 0 and reglu(inf, up) is up * inf; what comes to 0 * inf is nan. Kink at
+    gate = 0, where the derivative of relu is taken as 0.
 
     References
     ----------
@@ -252,6 +255,16 @@ def glu(x: ArrayLike, /, *, axis: int = -1, out: Any = None) -> Any:
     TypeError
         For complex, object and string arrays, or if `out` has another dtype.
 
+    See Also
+    --------
+    glu_grad : Its gradient.
+    swiglu : Its successor, of two tensors.
+
+    Notes
+    -----
+    For finite a the limit is a at b = inf and 0 at b = -inf; for infinite a it is nan at b = -inf. No kinks. Masks,
+    subclasses and Dask arrays stay; pandas and xarray give arrays, for their labels would align the halves.
+
     References
     ----------
     Dauphin et al., "Language modeling with gated convolutional networks", ICML 2017, https://arxiv.org/abs/1612.08083.
@@ -295,7 +308,11 @@ def glu_grad(dy: ArrayLike, x: ArrayLike, /, *, axis: int = -1, out: Any = None)
     numpy.exceptions.AxisError
         If `x` has no such axis.
     TypeError
-        For complex, object and string arrays, or if `out` has another dtype.
+        For complex, object and string arrays and Dask collections, or if `out` has another dtype.
+
+    See Also
+    --------
+    glu : The function, with its formula and reference.
 
     Examples
     --------

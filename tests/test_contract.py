@@ -156,6 +156,13 @@ def test_docstrings(name: str) -> None:
             assert "References" in doc, "the paper or the standard"
 
 
+@pytest.mark.parametrize("name", sorted(set(map(_kernels.FUNCTION_OF.get, (op.name for op in FORWARD)))))
+def test_activations_state_their_limits(name: str) -> None:
+    doc = sections(getattr(fastact, name))
+    assert re.search(r"\binf\b", doc["Notes"] + doc["Examples"])
+    assert f"{name}_grad : " in doc["See Also"]
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_run(module: str) -> None:
     found = importlib.import_module(f"fastact.{module}")
