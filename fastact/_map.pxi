@@ -347,7 +347,7 @@ def _function_of(str name):
 MAPS = [_describe(i) for i in range(FA_NMAPS)]          # the list of operations, for everything outside this module
 MAP_ID = {op["name"]: number for number, op in enumerate(MAPS)}
 FUNCTION_OF = {name: _function_of(name) for name in MAP_ID}
-cdef list ufunc_docs = [f"See fastact.{function}.".encode() for function in FUNCTION_OF.values()]    # NumPy keeps pointers
+cdef list ufunc_docs = [f"See fastact.{name}.".encode() for name in FUNCTION_OF.values()]    # NumPy keeps pointers
 cdef list ufunc_of = [make_ufunc(i) for i in range(FA_NMAPS)]
 UFUNCS = {op["name"]: ufunc for op, ufunc in zip(MAPS, ufunc_of)}
 
