@@ -184,6 +184,8 @@ def test_huge_integers_as_parameters() -> None:
         fastact.prelu_grad(x, x, 10**400)
     with pytest.raises(ValueError, match=r"^softmax: temperature is a number beyond float64, expected"):
         fastact.softmax(x, temperature=10**5000)
+    with pytest.raises(ValueError, match=r"^cross_entropy: label_smoothing is a number beyond float64, expected"):
+        fastact.cross_entropy(np.ones((2, 3)), np.array([0, 1]), label_smoothing=10**400)
 
 
 RAGGED = [[1.0], [1.0, 2.0]]
