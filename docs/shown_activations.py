@@ -118,6 +118,26 @@ def centre(book: Book) -> None:
         book.note(f"{name}_zeros", 100 * (y == 0).mean(), ".0f")
 
 
+def smooth(book: Book) -> None:
+    """The dips of the smooth rectifiers and where they lie; how far gelu's forms differ; softplus at 0 and -20."""
+    x = np.linspace(-8, 8, 1_600_001)
+    for name in ("silu", "gelu", "mish"):
+        y = curves(name, x)[0]
+        book.note(f"{name}_lowest", y.min())
+        book.note(f"{name}_lowest_at", x[y.argmin()])
+    book.note("gelu_forms_differ", np.abs(curves("gelu", x)[0] - curves("gelu_tanh", x)[0]).max(), ".1g")
+    book.note("softplus_0", fastact.softplus(0.0))
+    book.note("softplus_minus_20", fastact.softplus(-20.0))
+
+
+def gates(book: Book) -> None:
+    """What a gate passes of the other tensor."""
+    for at, gate in (("closed", -4.0), ("open", 4.0)):
+        book.note(f"glu_{at}", fastact.glu(np.array([1.0, gate]))[0])
+        for gated in (fastact.reglu, fastact.swiglu, fastact.geglu):
+            book.note(f"{gated.__name__}_{at}", gated(gate, 1.0) + 0.0)
+
+
 def kink(book: Book) -> None:
     """The two slopes of relu at 0, and the one that its gradient takes."""
     h = 0.125
@@ -271,7 +291,7 @@ def binary_softmax(book: Book) -> None:
         book.note(f"softmax_three_{k}", p, ".3f")
 
 
-POINTS = [sheet, why, slopes, vanishing, centre, zigzag, kink, convergence, dead_units, binary_softmax]
+POINTS = [sheet, why, slopes, vanishing, centre, zigzag, kink, convergence, dead_units, smooth, gates, binary_softmax]
 TRAINED = [why, vanishing, convergence, dead_units]  # may differ a little from one BLAS to another
 MEASURED = ("ns_", "ratio_")  # how the names of the measured numbers begin
 

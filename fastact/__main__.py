@@ -100,7 +100,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--lr", type=number(float), default=0.6, help="learning rate at the start; it falls to 0 in a straight line"
     )
     demo.add_argument("--batch-size", type=number(int, 1), default=32, help="digits per step")
-    demo.add_argument("--seed", type=number(int, 0), default=0, help="of the split, the initial weights and the order")
+    demo.add_argument(
+        "--seed", type=number(int, 0, 2**32 - 1), default=0, help="of the split, the initial weights and the order"
+    )
     demo.add_argument("--out", type=Path, default=Path("fastact-demo"), help="folder of the pictures")
     subparsers.add_parser(
         "info",
@@ -122,14 +124,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def number(kind: type, least: float | None = None) -> Callable[[str], float]:
-    """An argparse type: a finite number, at least `least`, or above 0 without it."""
+def number(kind: type, least: float | None = None, most: float = math.inf) -> Callable[[str], float]:
+    """An argparse type: a finite number, at least `least` (above 0 without it) and at most `most`."""
 
     def convert(text: str) -> float:
         value: float = kind(text)
-        if not math.isfinite(value) or not (value > 0 if least is None else value >= least):
+        if not (value > 0 if least is None else value >= least) or value == math.inf:
             wanted = "above 0" if least is None else f"at least {least}"
             raise argparse.ArgumentTypeError(f"must be {wanted}, got {text}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most}, got {text}")
         return value
 
     convert.__name__ = kind.__name__  # for argparse's "invalid int value"

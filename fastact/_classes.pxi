@@ -236,10 +236,7 @@ def class_sums(int kernel, x, labels, axis, ignore, bint mean, grad):
 
 cdef bint number(value, double high, double *to) except -1:
     """Takes a Python number from 0 to high."""
-    if not (PyFloat_CheckExact(value) or PyLong_CheckExact(value)):
-        return False
-    to[0] = value
-    return 0.0 <= to[0] <= high
+    return real_of(value, to) and 0.0 <= to[0] <= high
 
 
 cdef bint class_weight(fa_xent_job *job, int dtype, weight_):

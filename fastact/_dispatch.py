@@ -9,14 +9,14 @@ import functools
 import inspect
 import operator
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from numbers import Real
 from typing import Any, NoReturn, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastact._kernels import in_default_modes, is_floats
+from fastact._kernels import FUNCTION_OF, in_default_modes, is_floats
 
 Chosen = TypeVar("Chosen")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -48,18 +48,30 @@ def default_modes(function: Function) -> Function:
 def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
     """NumPy's own door: broadcasting, casting, where=, strides, overlap, subclasses, ``__array_ufunc__``."""
     try:
-        if not options and any(type(operand) in (int, float) for operand in operands) and not is_plain(operands[0]):
+        chosen = any(options.get(option) is not None for option in ("dtype", "signature", "sig"))
+        if not chosen and any(map(is_weak, operands)) and not all(is_weak(t) or is_plain(t) for t in operands):
             operands = with_weak_numbers(operands)
         return ufunc(*operands, **options) if out is None else ufunc(*operands, out=out, **options)
-    except np.exceptions.AxisError:
-        raise
-    except (TypeError, ValueError) as error:
-        explain(ufunc.__name__, operands, out, error)
+    except (TypeError, ValueError, OverflowError) as error:
+        # NumPy's casting errors are classes of their own, which take more than a text; those of other libraries stay
+        if type(error).__module__ not in ("builtins", "numpy._core._exceptions"):
+            raise
+        explain(ufunc, operands, out, error)
+
+
+def is_weak(x: Any) -> bool:
+    """Whether x is a Python number, which has no dtype of its own (NEP 50)."""
+    return type(x) in (int, float)
 
 
 def is_plain(x: Any) -> bool:
     """Whether x is an array of floats, beside which NumPy takes Python numbers as weak."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def is_foreign(x: Any) -> bool:
+    """Whether another library decides by ``__array_ufunc__`` what becomes of x: pandas, xarray, Dask, ..."""
+    return hasattr(x, "__array_ufunc__") and not isinstance(x, (np.ndarray, np.generic))
 
 
 def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -69,45 +81,45 @@ def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     columns of a pandas DataFrame, which makes arrays of all operands.
     """
     operands = tuple(np.asarray(operand) if type(operand) in (bool, list, tuple) else operand for operand in operands)
-    dtypes: list[Any] = []
-    for operand in operands:
-        if type(operand) not in (int, float):
-            dtypes.extend([operand.dtype] if hasattr(operand, "dtype") else getattr(operand, "dtypes", [None]))
+    dtypes = [dtype for operand in operands if not is_weak(operand) for dtype in dtypes_of(operand)]
     if not dtypes or not all(isinstance(dtype, np.dtype) and supported(dtype) for dtype in dtypes):
         return operands
     number = result_dtype(np.result_type(*dtypes)).type
-    return tuple(number(operand) if type(operand) in (int, float) else operand for operand in operands)
+    return tuple(number(operand) if is_weak(operand) else operand for operand in operands)
 
 
-def explain(name: str, operands: tuple[Any, ...], out: Any, error: Exception) -> NoReturn:
+def dtypes_of(x: Any) -> list[Any]:
+    """The dtype of an array, or those of the parts of a frame or data set."""
+    if hasattr(x, "dtype"):
+        return [x.dtype]
+    dtypes = getattr(x, "dtypes", [None])
+    return list(dtypes.values() if isinstance(dtypes, Mapping) else dtypes)
+
+
+def explain(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, error: Exception) -> NoReturn:
     """Raises the error of a ufunc call again, with the function, the argument, what was expected and what came."""
+    name = FUNCTION_OF[ufunc.__name__]
     for position, operand in enumerate(operands):
-        if hasattr(operand, "__array_ufunc__") and not isinstance(operand, (np.ndarray, np.generic)):
-            continue
-        try:
-            dtype = np.asarray(operand).dtype
-        except (TypeError, ValueError) as failure:
-            text = f"{name}: {argument_name(name, position)} is no array: {failure}"
-            raise type(failure)(text) from error
-        if not supported(dtype):
-            text = f"{name}: {argument_name(name, position)} has dtype {dtype}, expected {SUPPORTED}"
-            raise TypeError(text) from error
+        argument = argument_name(name, position)
+        if ufunc.nout > 1:
+            refuse_dask(name, argument, operand)
+        if isinstance(error, OverflowError) and is_beyond_floats(operand):
+            raise OverflowError(f"{name}: {argument} is an int beyond float64") from error
+        for dtype in dtypes_of(operand if is_foreign(operand) else array_of(name, argument, operand)):
+            check_dtype(name, argument, dtype)
     for array in out if isinstance(out, tuple) else (out,):
         if not (array is None or array is ... or hasattr(array, "__array_ufunc__")):
             raise TypeError(f"{name}: out is of type {type(array).__name__}, expected numpy.ndarray") from error
         if isinstance(array, np.ndarray) and not array.flags.writeable:
             raise ValueError(f"{name}: out is read-only, expected a writeable array") from error
     text = str(error)
-    # NumPy's casting errors are classes of their own, which take more than a text.
-    kind = TypeError if isinstance(error, TypeError) else ValueError
+    kind = next(kind for kind in (TypeError, ValueError, OverflowError) if isinstance(error, kind))
     raise kind(text if text.startswith((f"{name}:", f"{name}()")) else f"{name}: {text}") from error
 
 
 def argument_name(name: str, position: int) -> str:
     """What the public function of this name calls operand number `position` of its ufunc."""
-    # gelu's tanh form has a ufunc of its own, but no function.
-    function = getattr(sys.modules["fastact"], name.replace("gelu_tanh", "gelu"), None)
-    parameters = inspect.signature(function).parameters.values() if function else ()
+    parameters = inspect.signature(getattr(sys.modules["fastact"], name)).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY or isinstance(p.default, float)]
     return names[position] if position < len(names) else f"argument {position + 1}"
 
@@ -125,29 +137,48 @@ def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64)
 
 
+def check_dtype(name: str, argument: str, dtype: Any) -> None:
+    """Raises TypeError for a dtype, of NumPy or of pandas, whose numbers are no floats, integers or bools."""
+    if not (supported(dtype) if isinstance(dtype, np.dtype) else getattr(dtype, "kind", "f") in "biuf"):
+        raise TypeError(f"{name}: {argument} has dtype {dtype}, expected {SUPPORTED}")
+
+
+def array_of(name: str, argument: str, x: ArrayLike, *, subok: bool = False) -> NDArray[Any]:
+    """`x` as an array of a supported dtype; of its own class if `subok`."""
+    try:
+        array = np.asanyarray(x) if subok else np.asarray(x)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {argument} is no array: {error}") from error
+    check_dtype(name, argument, array.dtype)
+    return array
+
+
+def refuse_dask(name: str, argument: str, x: Any) -> None:
+    """Raises TypeError for a Dask collection, which NumPy would compute at once."""
+    graph = getattr(x, "__dask_graph__", None)
+    if graph is not None and graph() is not None:
+        raise TypeError(
+            f"{name}: {argument} is a Dask collection, expected a NumPy array: compute block by block with"
+            " dask.array.map_blocks (recipe in docs/losses.md)"
+        )
+
+
 def as_operand(name: str, argument: str, x: ArrayLike) -> NDArray[Any] | float:
     """`x` as an array of a supported dtype; a Python number as it is, for it has no dtype of its own (NEP 50)."""
     if type(x) in (bool, int, float) or is_floats(x):
         return x  # type: ignore[return-value]
-    graph = getattr(x, "__dask_graph__", None)
-    if graph is not None and graph() is not None:
-        raise TypeError(
-            f"{name}: {argument} is a Dask collection, expected a NumPy array: compute the loss of each block with"
-            " dask.array.map_blocks (recipe in docs/losses.md)"
-        )
-    array = np.asarray(x)
-    if not supported(array.dtype):
-        raise TypeError(f"{name}: {argument} has dtype {array.dtype}, expected {SUPPORTED}")
-    return array
+    refuse_dask(name, argument, x)
+    return array_of(name, argument, x)
 
 
-def as_floats(name: str, argument: str, x: ArrayLike, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """`x` as an aligned native array of float16, float32 or float64 (or of `dtype`), copied only if it must be."""
+def as_floats(
+    name: str, argument: str, x: ArrayLike, dtype: DTypeLike | None = None, *, subok: bool = False
+) -> NDArray[Any]:
+    """`x` as an aligned native array (a subclass stays if `subok`) of float16, float32 or float64, or of `dtype`."""
     if is_floats(x) and (dtype is None or x.dtype == dtype):  # type: ignore[union-attr]
         return x  # type: ignore[return-value]
-    array = np.asarray(x)
-    if not supported(array.dtype):
-        raise TypeError(f"{name}: {argument} has dtype {array.dtype}, expected {SUPPORTED}")
+    array = array_of(name, argument, x, subok=subok)
     wanted = result_dtype(array.dtype) if dtype is None else np.dtype(dtype)
     return np.require(array, dtype=wanted.newbyteorder("="), requirements="A")
 
@@ -165,9 +196,9 @@ def check_out(name: str, out: Any, shape: tuple[int, ...], dtype: np.dtype[Any],
     return out
 
 
-def check_choice(name: str, argument: str, value: Any, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, argument: str, value: Any, choices: Collection[str]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: {argument} is {value!r}, expected one of {', '.join(map(repr, choices))}")
 
 
@@ -186,6 +217,15 @@ def is_number(value: Any, number: float) -> bool:
     return type(value) in (int, float) and value == number
 
 
+def is_beyond_floats(value: Any) -> bool:
+    """Whether `value` is a Python number (an int, a Fraction) that float() refuses because it is too large."""
+    try:
+        float(value) if isinstance(value, Real) else 0
+    except OverflowError:
+        return True
+    return False
+
+
 def check_number(
     name: str, argument: str, value: Any, low: float, high: float, expected: str, *, strict: bool = False
 ) -> float:
@@ -194,6 +234,8 @@ def check_number(
         value = value[()]
     if not isinstance(value, Real):
         raise TypeError(f"{name}: {argument} is of type {type(value).__name__}, expected {expected}")
+    if is_beyond_floats(value):
+        raise ValueError(f"{name}: {argument} is a number beyond float64, expected {expected}")
     number = float(value)
     if not (low <= number <= high) or (strict and number == low) or number in (np.inf, -np.inf):
         raise ValueError(f"{name}: {argument} is {value}, expected {expected}")
@@ -202,6 +244,5 @@ def check_number(
 
 def choose(name: str, argument: str, value: Any, choices: Mapping[str, Chosen]) -> Chosen:
     """What `value` stands for among `choices`; ValueError if it is none of them."""
-    if not isinstance(value, str) or value not in choices:
-        check_choice(name, argument, value, tuple(choices))
+    check_choice(name, argument, value, choices)
     return choices[value]

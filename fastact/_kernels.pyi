@@ -9,6 +9,7 @@ _C_API: Any
 MAPS: list[dict[str, Any]]
 LOSSES: list[dict[str, Any]]
 MAP_ID: dict[str, int]
+FUNCTION_OF: dict[str, str]
 LOSS_ID: dict[str, int]
 ROWS_ID: dict[str, int]
 UFUNCS: dict[str, np.ufunc]

@@ -20,7 +20,7 @@ from libc.string cimport memcpy, memset, strcmp
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_SetNone
-from cpython.float cimport PyFloat_CheckExact
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport PyObject

@@ -328,7 +328,7 @@ cdef make_ufunc(int id):
         for k in range(total):
             loop_types[id][t * total + k] = <char>types[t]
     return cnp.PyUFunc_FromFuncAndData(loop_functions, loop_datas[id], loop_types[id], 3, inputs, info.outputs,
-                                       cnp.PyUFunc_None, info.name, "See fastact's function of the same name.", 0)
+                                       cnp.PyUFunc_None, info.name, <bytes>ufunc_docs[id], 0)
 
 
 def _describe(int id):
@@ -338,8 +338,16 @@ def _describe(int id):
             "saves_output": bool(info.saves_output), "cost": info.cost}
 
 
+def _function_of(str name):
+    """The public function that calls a map: gelu's tanh form is an option of gelu, glu is siglu of two halves."""
+    base, grad = name.removesuffix("_grad"), "_grad" * name.endswith("_grad")
+    return {"gelu_tanh": "gelu", "siglu": "glu"}.get(base, base) + grad
+
+
 MAPS = [_describe(i) for i in range(FA_NMAPS)]          # the list of operations, for everything outside this module
 MAP_ID = {op["name"]: number for number, op in enumerate(MAPS)}
+FUNCTION_OF = {name: _function_of(name) for name in MAP_ID}
+cdef list ufunc_docs = [f"See fastact.{name}.".encode() for name in FUNCTION_OF.values()]    # NumPy keeps pointers
 cdef list ufunc_of = [make_ufunc(i) for i in range(FA_NMAPS)]
 UFUNCS = {op["name"]: ufunc for op, ufunc in zip(MAPS, ufunc_of)}
 
@@ -373,6 +381,20 @@ cdef inline bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
     for d in range(cnp.PyArray_NDIM(a)):
         if cnp.PyArray_DIM(a, d) != cnp.PyArray_DIM(b, d):
             return False
+    return True
+
+
+cdef inline bint real_of(object p, double *value) noexcept:
+    """Whether p is a Python float or int, and no int beyond float64: then its value."""
+    if PyFloat_CheckExact(p):
+        value[0] = PyFloat_AS_DOUBLE(p)
+        return True
+    if not PyLong_CheckExact(p):
+        return False
+    try:
+        value[0] = p
+    except OverflowError:
+        return False
     return True
 
 
@@ -419,10 +441,9 @@ def apply(int id, tuple operands, out, dict kwargs):
         job.arg[k] = <char *>cnp.PyArray_DATA(<cnp.ndarray>t)
     for k in range(info.params):
         p = operands[info.tensors + k]
-        if not (PyFloat_CheckExact(p) or PyLong_CheckExact(p)):
+        if not real_of(p, &job.param[k]):
             y = apply_channels(id, dtype, &job, x, p, out) if info.params == 1 else None
             return map_ufunc_call(ufunc_of[id], operands, out, kwargs) if y is None else y
-        job.param[k] = p
         if dtype == FA_F32 and fabs(job.param[k]) > FLT_MAX:     # NumPy's cast warns
             return map_ufunc_call(ufunc_of[id], operands, out, kwargs)
     job.inputs = info.tensors

@@ -98,6 +98,7 @@ def plain_prelu_grad(dy_, x_, alpha_, out, dalpha_out=None):
     cdef Py_ssize_t outer, channels, inner, nbytes
     cdef cnp.ndarray x, alpha
     cdef prelu_call call
+    cdef double number
     cdef char *dx
     cdef char *p
     cdef char *other
@@ -105,11 +106,11 @@ def plain_prelu_grad(dy_, x_, alpha_, out, dalpha_out=None):
     if dtype < 0 or fast_dtype(dy_) != dtype or not same_shape(<cnp.ndarray>dy_, <cnp.ndarray>x_):
         return None
     x = <cnp.ndarray>x_
-    if PyFloat_CheckExact(alpha_) or PyLong_CheckExact(alpha_):
-        if fabs(alpha_) > FLT_MAX:
+    if real_of(alpha_, &number):
+        if fabs(number) > FLT_MAX:
             return None
         alpha = cnp.PyArray_SimpleNew(0, NULL, cnp.PyArray_TYPE(x))
-        put_real(<char *>cnp.PyArray_DATA(alpha), alpha_, dtype)
+        put_real(<char *>cnp.PyArray_DATA(alpha), number, dtype)
     elif type(alpha_) is cnp.ndarray:
         alpha = <cnp.ndarray>alpha_
     else:

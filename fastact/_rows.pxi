@@ -150,14 +150,13 @@ def rows_fast(int kernel, object x_, object dy_, object axis_, object temperatur
     cdef char *p
     if dtype < 0 or not PyLong_CheckExact(axis_):
         return None
-    if not (PyFloat_CheckExact(temperature_) or PyLong_CheckExact(temperature_)):
+    if not real_of(temperature_, &job.temperature):
         return None
     x = <cnp.ndarray>x_
     ndim = cnp.PyArray_NDIM(x)
     axis = axis_
     if axis < 0:
         axis += ndim
-    job.temperature = temperature_
     if not (0 <= axis < ndim and 0 < job.temperature < INFINITY):
         return None
     nbytes = cnp.PyArray_NBYTES(x)

@@ -45,7 +45,7 @@ def relu(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
 
     Notes
     -----
-    relu(-0.0) is -0.0, relu(nan) is nan. Kink at 0, where the derivative is taken as 0.
+    relu(-0.0) is -0.0, relu(-inf) is 0, relu(nan) is nan. Kink at 0, where the derivative is taken as 0.
 
     References
     ----------
@@ -81,7 +81,7 @@ def relu6(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) 
 
     Notes
     -----
-    Kinks at 0 and 6, where the derivative is taken as 0.
+    relu6(-inf) is 0, relu6(inf) is 6. Kinks at 0 and 6, where the derivative is taken as 0.
 
     References
     ----------
@@ -159,7 +159,8 @@ def prelu(x: ArrayLike, alpha: ArrayLike, /, *, out: Any = None, **options: Unpa
 
     Notes
     -----
-    Kink at 0, where the derivative is taken as `alpha`.
+    prelu(inf, alpha) is inf; prelu(-inf, alpha) is alpha * -inf: nan for alpha = 0. Kink at 0, where the derivative is
+    taken as `alpha`.
 
     References
     ----------
@@ -309,7 +310,7 @@ def hard_sigmoid(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOpt
 
     Notes
     -----
-    Kinks at -3 and 3, where the derivative is taken as 0.
+    0 up to -3 (and at -inf), 1 from 3 on (and at inf). Kinks at -3 and 3, where the derivative is taken as 0.
 
     References
     ----------
@@ -386,7 +387,7 @@ def hard_tanh(
 
     Notes
     -----
-    Kinks at both ends, where the derivative is taken as 0.
+    hard_tanh(-inf) is min_val, hard_tanh(inf) is max_val. Kinks at both ends, where the derivative is taken as 0.
 
     References
     ----------
@@ -424,7 +425,8 @@ def soft_shrink(x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **o
 
     Notes
     -----
-    Kinks at -lambd and lambd, where the derivative is taken as 0. The proximal operator of lambd * abs(x).
+    soft_shrink(+-inf) is +-inf. Kinks at -lambd and lambd, where the derivative is taken as 0. The proximal operator of
+    lambd * abs(x).
 
     References
     ----------
@@ -462,7 +464,7 @@ def hard_shrink(x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **o
 
     Notes
     -----
-    Jumps at -lambd and lambd, where the derivative is taken as 0. NaN is kept.
+    hard_shrink(+-inf) is +-inf. Jumps at -lambd and lambd, where the derivative is taken as 0. NaN is kept.
 
     References
     ----------

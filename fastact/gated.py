@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastact._dispatch import UfuncOptions, as_floats, check_axis, check_out
+from fastact._dispatch import UfuncOptions, as_floats, check_axis, check_out, refuse_dask
 from fastact._docs import activation, two_gradients
 from fastact._kernels import MAP_ID, apply, apply_halves, empty
 
@@ -37,7 +37,8 @@ def swiglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unp
 
     Notes
     -----
-    In a transformer's feed-forward layer: ``swiglu(x @ w_gate, x @ w_up) @ w_down``.
+    In a transformer's feed-forward layer: ``swiglu(x @ w_gate, x @ w_up) @ w_down``. For finite, nonzero up,
+    swiglu(-inf, up) is 0 and swiglu(inf, up) is up * inf; what comes to 0 * inf is nan.
 
     References
     ----------
@@ -108,7 +109,8 @@ def geglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpa
 
     Notes
     -----
-    In a transformer's feed-forward layer: ``geglu(x @ w_gate, x @ w_up) @ w_down``.
+    In a transformer's feed-forward layer: ``geglu(x @ w_gate, x @ w_up) @ w_down``. For finite, nonzero up,
+    geglu(-inf, up) is 0 and geglu(inf, up) is up * inf; what comes to 0 * inf is nan.
 
     References
     ----------
@@ -179,7 +181,8 @@ def reglu(gate: ArrayLike, up: ArrayLike, /, *, out: Any = None, **options: Unpa
 
     Notes
     -----
-    Kink at gate = 0, where the derivative of relu is taken as 0.
+    For finite, nonzero up, reglu(-inf, up) is 0 and reglu(inf, up) is up * inf; what comes to 0 * inf is nan. Kink at
+    gate = 0, where the derivative of relu is taken as 0.
 
     References
     ----------
@@ -252,6 +255,16 @@ def glu(x: ArrayLike, /, *, axis: int = -1, out: Any = None) -> Any:
     TypeError
         For complex, object and string arrays, or if `out` has another dtype.
 
+    See Also
+    --------
+    glu_grad : Its gradient.
+    swiglu : Its successor, of two tensors.
+
+    Notes
+    -----
+    For finite a the limit is a at b = inf and 0 at b = -inf; for infinite a it is nan at b = -inf. No kinks. Masks,
+    subclasses and Dask arrays stay; pandas and xarray give arrays, for their labels would align the halves.
+
     References
     ----------
     Dauphin et al., "Language modeling with gated convolutional networks", ICML 2017, https://arxiv.org/abs/1612.08083.
@@ -265,11 +278,10 @@ def glu(x: ArrayLike, /, *, axis: int = -1, out: Any = None) -> Any:
     y = apply_halves(_SIGLU, x, axis, None, out)
     if y is not None:
         return y
-    x, axis = _halved("glu", x, axis)
-    a, b = _halves(x, axis)
-    if out is not None and type(x) is np.ndarray:
-        check_out("glu", out, a.shape, x.dtype)
-    return apply(_SIGLU, (b, a), out, {})
+    t, first, second = _halved("glu", x, axis)
+    if out is not None and isinstance(t, np.ndarray):
+        check_out("glu", out, t[first].shape, t.dtype)
+    return apply(_SIGLU, (t[second], t[first]), out, {})
 
 
 def glu_grad(dy: ArrayLike, x: ArrayLike, /, *, axis: int = -1, out: Any = None) -> Any:
@@ -296,7 +308,11 @@ def glu_grad(dy: ArrayLike, x: ArrayLike, /, *, axis: int = -1, out: Any = None)
     numpy.exceptions.AxisError
         If `x` has no such axis.
     TypeError
-        For complex, object and string arrays, or if `out` has another dtype.
+        For complex, object and string arrays and Dask collections, or if `out` has another dtype.
+
+    See Also
+    --------
+    glu : The function, with its formula and reference.
 
     Examples
     --------
@@ -307,34 +323,38 @@ def glu_grad(dy: ArrayLike, x: ArrayLike, /, *, axis: int = -1, out: Any = None)
     dx = apply_halves(_SIGLU_GRAD, x, axis, dy, out)
     if dx is not None:
         return dx
-    x, axis = _halved("glu_grad", x, axis)
-    a, b = _halves(x, axis)
-    if type(x) is not np.ndarray:
-        db, da = apply(_SIGLU_GRAD, (dy, b, a), None, {})
-        return np.concatenate([da, db], axis=axis)
-    dy = as_floats("glu_grad", "dy", dy)
+    refuse_dask("glu_grad", "x", x)
+    refuse_dask("glu_grad", "dy", dy)
+    t, first, second = _halved("glu_grad", x, axis)
+    dy = as_floats("glu_grad", "dy", dy, subok=True)
+    a, b = t[first], t[second]
     if dy.shape != a.shape:
         raise ValueError(f"glu_grad: dy has shape {dy.shape}, expected {a.shape}")
-    dtype = np.result_type(dy, x)
-    dx = empty(x.shape, dtype) if out is None else check_out("glu_grad", out, x.shape, dtype)
-    da, db = _halves(dx, axis)
-    apply(_SIGLU_GRAD, (dy, b, a), (db, da), {})
-    return dx
+    dtype, plain = np.result_type(dy.dtype, t.dtype), type(t) is type(dy) is np.ndarray
+    if out is not None:
+        check_out("glu_grad", out, t.shape, dtype)
+    elif plain:
+        out = empty(t.shape, dtype)
+    if plain and type(out) is np.ndarray:
+        apply(_SIGLU_GRAD, (dy, b, a), (out[second], out[first]), {})
+        return out
+    db, da = apply(_SIGLU_GRAD, (dy, b, a), None, {})
+    if out is None:
+        out = np.empty_like(da, shape=t.shape)
+    out[first], out[second] = da, db        # a mask goes along, which slices of `out` would keep to themselves
+    return out
 
 
-def _halved(name: str, x: Any, axis: int) -> tuple[Any, int]:
-    """`x` as something whose slices are halves, and its axis counted from the front."""
+Index = tuple[slice, ...]
+
+
+def _halved(name: str, x: Any, axis: int) -> tuple[Any, Index, Index]:
+    """`x` as something whose slices are halves, and the indices of both."""
     # pandas and xarray would align the two halves by their labels.
-    if type(x) is not np.ndarray and not hasattr(x, "__array_function__"):
-        x = np.asarray(x)
-    if type(x) is np.ndarray:
-        x = as_floats(name, "x", x)
+    if isinstance(x, np.ndarray) or not hasattr(x, "__array_function__"):
+        x = as_floats(name, "x", x, subok=isinstance(x, np.ndarray))
     axis = check_axis(name, axis, "x", x.ndim)
     if x.shape[axis] % 2:
         raise ValueError(f"{name}: x has size {x.shape[axis]} along axis {axis}, expected an even size")
-    return x, axis
-
-
-def _halves(x: Any, axis: int) -> tuple[Any, Any]:
     before, half = (slice(None),) * axis, x.shape[axis] // 2
-    return x[(*before, slice(half))], x[(*before, slice(half, None))]
+    return x, (*before, slice(half)), (*before, slice(half, None))

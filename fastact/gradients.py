@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, Unpack
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from fastact._dispatch import UfuncOptions, as_floats, check_choice, check_out
+from fastact._dispatch import UfuncOptions, check_choice
 from fastact._docs import vjp
 from fastact._kernels import MAP_ID, apply, in_default_modes, plain_prelu_grad
+from fastact._prelu import prelu_grad as any_prelu_grad
 
 __all__ = [
     "celu_grad", "elu_grad", "gelu_grad", "hard_shrink_grad", "hard_sigmoid_grad", "hard_swish_grad", "hard_tanh_grad",
@@ -78,9 +78,6 @@ def leaky_relu_grad(
     return apply(_LEAKY_RELU, (dy, x, negative_slope), out, options)
 
 
-_PRELU = MAP_ID["prelu_grad"]
-
-
 def prelu_grad(
     dy: ArrayLike, x: ArrayLike, alpha: ArrayLike, /, *, out: tuple[Any, Any] | None = None
 ) -> tuple[Any, Any]:
@@ -93,7 +90,8 @@ def prelu_grad(
     x, alpha : array_like
         What `prelu` was given.
     out : tuple of two ndarrays, optional
-        Where dx (which may be `dy` or `x`) and dalpha go; either may be None.
+        Where dx and dalpha go; either may be None. dx goes by NumPy's rules, also to `dy` or `x` or to another
+        floating-point dtype; dalpha wants its exact shape and dtype.
 
     Returns
     -------
@@ -107,13 +105,16 @@ def prelu_grad(
     ValueError
         If shapes do not broadcast, or an `out` has another shape or is read-only.
     TypeError
-        For complex, object and string arrays, or if an `out` has another dtype.
+        For complex, object and string arrays and Dask collections, or if an `out` cannot hold its gradient.
 
     Notes
     -----
-    Products and sums of dalpha are float64, in an order that depends on the shape only. C-contiguous arrays of one
-    dtype take one pass over `dy` and `x`, if the axes of `alpha` that are longer than 1 lie side by side: one alpha
-    for all, (C,) for (N, C), (C, 1, 1) for (N, C, H, W).
+    Products and sums of dalpha are float64, in an order that depends on shapes and memory layout only. C-contiguous
+    arrays of one dtype take one pass over `dy` and `x`, if the axes of `alpha` that are longer than 1 lie side by side:
+    one alpha for all, (C,) for (N, C), (C, 1, 1) for (N, C, H, W).
+
+    Masks, subclasses and labels (pandas, xarray) stay; dalpha has those labels that `alpha` has. What is masked is not
+    summed.
 
     Examples
     --------
@@ -124,44 +125,11 @@ def prelu_grad(
     """
     if out is None:
         plain = plain_prelu_grad(dy, x, alpha, None)
-        return in_default_modes(_prelu_grad, dy, x, alpha, None, None) if plain is None else plain
+        return in_default_modes(any_prelu_grad, dy, x, alpha, None, None) if plain is None else plain
     if not isinstance(out, tuple) or len(out) != 2:
         raise TypeError(f"prelu_grad: out is of type {type(out).__name__}, expected a tuple (dx, dalpha)")
     plain = plain_prelu_grad(dy, x, alpha, *out)
-    return in_default_modes(_prelu_grad, dy, x, alpha, *out) if plain is None else plain
-
-
-def _prelu_grad(dy: Any, x: Any, alpha: Any, dx_out: Any, dalpha_out: Any) -> tuple[Any, Any]:
-    dy, x = as_floats("prelu_grad", "dy", dy), as_floats("prelu_grad", "x", x)
-    if type(alpha) not in (int, float):
-        alpha = as_floats("prelu_grad", "alpha", alpha)
-    try:
-        np.broadcast_shapes(dy.shape, x.shape, np.shape(alpha))
-    except ValueError:
-        shapes = f"{dy.shape}, {x.shape} and {np.shape(alpha)}"
-        raise ValueError(f"prelu_grad: dy, x and alpha have shapes {shapes}, which do not broadcast") from None
-    dtype = np.result_type(dy, x, alpha)
-    if dalpha_out is not None:
-        check_out("prelu_grad", dalpha_out, np.shape(alpha), dtype, "out[1]")
-    plain = plain_prelu_grad(dy, x, alpha, dx_out)
-    if plain is None:           # any layout, by NumPy; dalpha first, since dx may go to dy or x
-        dalpha = _dalpha(dy, x, np.shape(alpha), dtype)
-        dx = apply(_PRELU, (dy, x, alpha), dx_out, {})
-    else:
-        dx, dalpha = plain
-    if dalpha_out is None:
-        return dx, dalpha
-    dalpha_out[...] = dalpha
-    return dx, dalpha_out
-
-
-def _dalpha(dy: Any, x: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    with np.errstate(all="ignore"):
-        full = np.multiply(dy, np.minimum(x, 0), dtype=np.float64)
-        full = np.broadcast_to(full, np.broadcast_shapes(full.shape, shape))
-        extra = full.ndim - len(shape)
-        axes = (*range(extra), *(extra + d for d, size in enumerate(shape) if size == 1))
-        return full.sum(axis=axes).reshape(shape).astype(dtype)[()]
+    return in_default_modes(any_prelu_grad, dy, x, alpha, *out) if plain is None else plain
 
 
 _ELU = MAP_ID["elu_grad"]

@@ -45,6 +45,11 @@ class Op:
         return _kernels.apply(self.id, self.with_params(operands), out, options)
 
     @property
+    def said(self) -> str:
+        """The name in errors: of the public function that calls the map."""
+        return _kernels.FUNCTION_OF[self.name]
+
+    @property
     def raw(self) -> np.ufunc:
         return _kernels.UFUNCS[self.name]
 

@@ -32,7 +32,7 @@ def test_unsupported_dtype(op: Op) -> None:
         with pytest.raises(TypeError) as caught:
             op(*operands, out=outs)
         text = str(caught.value)
-        assert text.startswith(f"{op.name}: "), text
+        assert text.startswith(f"{op.said}: "), text
         assert f"has dtype {wrong.dtype}, expected float16, float32, float64" in text
         assert all((out == 77).all() for out in outs)
 
@@ -44,10 +44,10 @@ def test_the_argument_is_named(op: Op) -> None:
     for place in range(len(operands)):
         wrong = list(operands)
         wrong[place] = np.zeros(3, complex)
-        with pytest.raises(TypeError, match=rf"^{op.name}: {names[place]} has dtype complex128"):
+        with pytest.raises(TypeError, match=rf"^{op.said}: {names[place]} has dtype complex128"):
             op.public(*wrong, **options)
     for name in options:
-        with pytest.raises(TypeError, match=rf"^{op.name}: {name} has dtype <U4"):
+        with pytest.raises(TypeError, match=rf"^{op.said}: {name} has dtype <U4"):
             op.public(*operands, **options | {name: "text"})
 
 
@@ -60,7 +60,7 @@ def fastact_names(op: Op) -> list[str]:
 def test_bad_scalars(op: Op) -> None:
     cases = ((None, TypeError), ("abc", TypeError), (1j, TypeError), ({}, TypeError), ([1, [2, 3]], ValueError))
     for value, error in cases:
-        with pytest.raises(error, match=rf"^{op.name}: "):
+        with pytest.raises(error, match=rf"^{op.said}: "):
             op(*[value] * op.tensors)
 
 
@@ -70,7 +70,7 @@ def test_shapes_that_do_not_broadcast(op: Op) -> None:
         operands: list[Any] = [np.ones((4, 5), np.float32)] * op.tensors + list(op.defaults)
         operands[place] = np.ones(4, np.float32)
         outs = outputs(op, (4, 5))
-        with pytest.raises(ValueError, match=rf"^{op.name}: .*\(4,5\).*\(4,\)"):
+        with pytest.raises(ValueError, match=rf"^{op.said}: .*\(4,5\).*\(4,\)"):
             op(*operands, out=outs)
         assert all((out == 77).all() for out in outs)
 
@@ -95,7 +95,7 @@ def test_bad_out(op: Op) -> None:
         good = np.full((4, 5), 77, np.float32)
         cases += [((good, read_only[0]), ValueError), ((good, np.full((5, 4), 77.0)), ValueError)]
     for out, error in cases:
-        with pytest.raises(error, match=op.name) as raised:
+        with pytest.raises(error, match=op.said) as raised:
             op(*tensors, out=out)
         given, text = tuple_of(out), str(raised.value)
         if len(given) == op.outputs and not any(isinstance(array, np.ndarray) for array in given):
@@ -111,9 +111,9 @@ def test_bad_out(op: Op) -> None:
 def test_input_that_would_be_cast_unsafely(op: Op) -> None:
     tensors = [np.ones(5)] * op.tensors
     outs = outputs(op)
-    with pytest.raises(TypeError, match=op.name):
+    with pytest.raises(TypeError, match=op.said):
         op(*tensors, out=outs, casting="safe")
-    with pytest.raises(TypeError, match=op.name):
+    with pytest.raises(TypeError, match=op.said):
         op(*tensors, dtype=np.float32, casting="no")
     assert all((out == 77).all() for out in outs)
 
@@ -157,15 +157,55 @@ def test_an_error_inside_the_protocol_comes_through(op: Op) -> None:
         op(*[Broken()] * op.tensors)
 
 
+class UserError(ValueError):
+    pass
+
+
+@each_op
+def test_errors_of_other_libraries_keep_their_class(op: Op) -> None:
+    class Broken:
+        def __array_ufunc__(self, *args: Any, **kwargs: Any) -> Any:
+            raise UserError("not aligned")
+
+    with pytest.raises(UserError, match=r"^not aligned$"):
+        op(*[Broken()] * op.tensors)
+
+
 def test_huge_integers_as_parameters() -> None:
     x = np.ones(3, np.float32)
-    for array in (x, x[::-1], x.astype(np.float16)):
-        with pytest.raises(OverflowError):
+    for array in (x, x[::-1], x.astype(np.float16), x.astype(np.int8), [1.0]):
+        with pytest.raises(OverflowError, match=r"^leaky_relu: negative_slope is an int beyond float64$"):
             fastact.leaky_relu(array, negative_slope=10**400)
     before = x.copy()
-    with pytest.raises(OverflowError):
+    with pytest.raises(OverflowError, match=r"^leaky_relu: negative_slope is"):
         fastact.leaky_relu(x, negative_slope=10**400, out=x)
     assert same_bits(x, before)
+    with pytest.raises(OverflowError, match=r"^prelu_grad: alpha is an int beyond float64$"):
+        fastact.prelu_grad(x, x, 10**400)
+    with pytest.raises(ValueError, match=r"^softmax: temperature is a number beyond float64, expected"):
+        fastact.softmax(x, temperature=10**5000)
+    with pytest.raises(ValueError, match=r"^cross_entropy: label_smoothing is a number beyond float64, expected"):
+        fastact.cross_entropy(np.ones((2, 3)), np.array([0, 1]), label_smoothing=10**400)
+
+
+RAGGED = [[1.0], [1.0, 2.0]]
+
+
+@pytest.mark.parametrize(("name", "arguments", "argument"), [
+    ("softmax", (RAGGED,), "x"), ("glu", (RAGGED,), "x"), ("glu_grad", (RAGGED, np.ones((2, 4))), "dy"),
+    ("prelu_grad", (RAGGED, np.ones((2, 4)), 0.5), "dy"), ("prelu_grad", (1.0, 1.0, RAGGED), "alpha"),
+    ("gelu", (RAGGED,), "x"), ("mse_loss", (RAGGED, np.ones((2, 4))), "pred"),
+])
+def test_ragged_lists(name: str, arguments: Any, argument: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: {argument} is no array: setting an array element"):
+        getattr(fastact, name)(*arguments)
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_grad"])
+def test_a_word_that_is_an_array(name: str) -> None:
+    words = np.array(["none", "tanh"])
+    with pytest.raises(ValueError, match=f"^{name}: approximate is array.*, expected one of 'none', 'tanh'$"):
+        getattr(fastact, name)(*[np.ones(2)] * (1 + name.endswith("_grad")), approximate=words)
 
 
 def test_options_that_are_arrays_of_one_number() -> None:

@@ -204,6 +204,8 @@ def test_plot_names_what_it_knows(tmp_path, capsys):
         (["--lr", "nan"], "--lr: must be above 0, got nan"),
         (["--batch-size", "x"], "--batch-size: invalid int value: 'x'"),
         (["--seed", "-1"], "--seed: must be at least 0, got -1"),
+        (["--seed", "5000000000"], "--seed: must be at most 4294967295, got 5000000000"),
+        (["--seed", "1" + 400 * "0"], "--seed: must be at most 4294967295, got 1000"),
         (["--activation", "nonesuch"], "nonesuch"),
         (["--loss", "nonesuch"], "nonesuch"),
     ],

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
-from helpers import FORWARD, OPS, Op, assert_same_bits, each_forward, each_public, public, tuple_of
+from helpers import FORWARD, OPS, Op, assert_same_bits, each_forward, each_public, has_public, public, tuple_of
 
 import fastact
 from fastact import _kernels, ufuncs
@@ -23,7 +23,6 @@ from fastact import _kernels, ufuncs
 PACKAGE = Path(fastact.__file__).parent
 FUNCTIONS = sorted(name for name in fastact.__all__ if inspect.isfunction(getattr(fastact, name)))
 MODULES = sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE)]) if not m.name.startswith("__"))
-HALVES = {"siglu": "glu"}       # a map that its public function feeds with the halves of one tensor
 
 
 def op_lines() -> dict[str, list[list[str]]]:
@@ -60,14 +59,14 @@ def test_every_map_has_its_ufunc() -> None:
         assert isinstance(getattr(ufuncs, name), np.ufunc)
         assert getattr(ufuncs, name).__name__ == name
         assert getattr(ufuncs, name).__doc__
+    for name, function in _kernels.FUNCTION_OF.items():
+        assert f"See fastact.{function}." in getattr(ufuncs, name).__doc__
 
 
 @each_forward
 def test_every_map_has_its_functions(op: Op) -> None:
-    name = HALVES.get(op.name, op.name)
-    for function in (public(name), public(f"{name}_grad")):
-        assert getattr(function, "func", function).__name__ in fastact.__all__
-    if name == op.name:
+    assert {_kernels.FUNCTION_OF[op.name], _kernels.FUNCTION_OF[f"{op.name}_grad"]} <= set(fastact.__all__)
+    if has_public(op):
         assert len(op.parameters) == op.params
         assert of_gradient(op) == list(op.parameters), "the gradient takes the parameters of the function"
 
@@ -155,6 +154,13 @@ def test_docstrings(name: str) -> None:
         if not name.endswith("_grad"):
             assert "``" in doc["head"] or name.endswith("accuracy_score"), "the formula"
             assert "References" in doc, "the paper or the standard"
+
+
+@pytest.mark.parametrize("name", sorted(set(map(_kernels.FUNCTION_OF.get, (op.name for op in FORWARD)))))
+def test_activations_state_their_limits(name: str) -> None:
+    doc = sections(getattr(fastact, name))
+    assert re.search(r"\binf\b", doc["Notes"] + doc["Examples"])
+    assert f"{name}_grad : " in doc["See Also"]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -40,9 +40,9 @@ def test_dask_stays_lazy(op: Op) -> None:
 
 @pytest.mark.parametrize("op", [op for op in OPS if op.outputs > 1], ids=str)
 def test_dask_knows_no_ufunc_with_two_outputs(op: Op) -> None:
-    """A limit of Dask's: it says so, nothing is computed behind the caller's back."""
+    """A limit of Dask's: the error names the recipe, nothing is computed behind the caller's back."""
     da = pytest.importorskip("dask.array")
-    with pytest.raises(TypeError, match=op.name):
+    with pytest.raises(TypeError, match=rf"^{op.said}: dy is a Dask collection, .*map_blocks"):
         op(*[da.zeros(10, chunks=5)] * op.tensors)
 
 
@@ -82,6 +82,31 @@ def test_pandas_keeps_index_and_columns(op: Op) -> None:
         assert_same_bits(got.to_numpy(), expected)
     assert list(op(frame).columns) == ["left", "right"]
     assert op(series).name == "left"
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.params], ids=str)
+def test_parameters_beside_pandas_are_weak(op: Op) -> None:
+    pd = pytest.importorskip("pandas")
+    tensors = [t.reshape(6, 2) for t in op.inputs(12, np.float32)]
+    for place in range(op.tensors):
+        mixed = [pd.DataFrame(t) if k == place else t for k, t in enumerate(tensors)]
+        for option in ({}, {"casting": "same_kind"}):
+            assert_same_bits(op(*mixed, **option).to_numpy(), op(*tensors))
+
+
+def test_dtypes_of_pandas_are_named() -> None:
+    pd = pytest.importorskip("pandas")
+    for wrong in (pd.Series([1.0], dtype=object), pd.Series(["a"]), pd.Series([1j])):
+        for got in (wrong, pd.DataFrame({"a": [1.0], "b": wrong})):
+            with pytest.raises(TypeError, match=rf"^relu_grad: x has dtype {wrong.dtype}, expected float16"):
+                fastact.relu_grad(1.0, got)
+
+
+def test_errors_of_xarray_keep_their_class() -> None:
+    xr = pytest.importorskip("xarray")
+    short, long = (xr.DataArray(np.ones(n), coords={"x": range(n)}, dims="x") for n in (2, 3))
+    with xr.set_options(arithmetic_join="exact"), pytest.raises(xr.AlignmentError):
+        fastact.swiglu(short, long)
 
 
 def test_pandas_gradients_align_by_label() -> None:

@@ -126,6 +126,57 @@ def test_dask_stays_lazy_and_masks_stay() -> None:
     assert (np.ma.getmaskarray(masked) == (a | b)).all()
 
 
+class Tagged(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Tagged, np.memmap, np.ma.MaskedArray])
+def test_subclasses_are_checked_and_fill_out(kind: type[np.ndarray]) -> None:
+    dy, x = tensors((6, 8), 1, np.float32)
+    for a, b in ((dy, x.view(kind)), (dy.view(kind), x)):
+        y, dx = np.full_like(dy, 7), np.full_like(x, 7)
+        assert fastact.glu(b, out=y) is y
+        assert fastact.glu_grad(a, b, out=dx) is dx
+        assert_same_bits(y, fastact.glu(x))
+        assert_same_bits(dx, fastact.glu_grad(dy, x))
+        got = fastact.glu_grad(a, b)
+        assert type(got) is type(fastact.swiglu_grad(a, dy, b[:, :4])[0]), "the class that its siblings give"
+        assert_same_bits(np.asarray(got), dx)
+        for error, text, function, operands, out in [
+            (ValueError, r"^glu_grad: dy has shape \(5, 4\), expected \(6, 4\)$", fastact.glu_grad, (a[:5], b), None),
+            (ValueError, r"^glu_grad: dy has shape \(6, 1\), expected", fastact.glu_grad, (a[:, :1], b), None),
+            (TypeError, r"^glu_grad: out is of type str", fastact.glu_grad, (a, b), "junk"),
+            (ValueError, r"^glu_grad: out has shape \(3, 6, 8\)", fastact.glu_grad, (a, b), np.stack([x] * 3)),
+            (TypeError, r"^glu_grad: out has dtype float64", fastact.glu_grad, (a, b), x.astype(float)),
+            (TypeError, r"^glu_grad: dy has dtype complex", fastact.glu_grad, (a.astype(complex), b), None),
+            (ValueError, r"^glu: out has shape \(3, 6, 4\)", fastact.glu, (b,), np.stack([dy] * 3)),
+            (TypeError, r"^glu: x has dtype complex", fastact.glu, (b.astype(complex),), None),
+        ]:
+            with pytest.raises(error, match=text):
+                function(*operands, out=out)
+
+
+def test_the_gradient_keeps_masks() -> None:
+    dy, x = tensors((6, 8), 1, np.float64)
+    mask = np.eye(6, 8, dtype=bool)
+    a, b = halves(mask, 1)
+    for got in (
+        fastact.glu_grad(dy, np.ma.array(x, mask=mask)),
+        fastact.glu_grad(np.ma.array(dy, mask=a | b), x),
+        fastact.glu_grad(dy, np.ma.array(x, mask=mask), out=np.ma.zeros((6, 8))),
+    ):
+        assert (np.ma.getmaskarray(got) == np.concatenate([a | b, a | b], 1)).all()
+        assert_same_bits(got.data[~got.mask], fastact.glu_grad(dy, x)[~got.mask])
+
+
+def test_dask_gradients_name_the_recipe() -> None:
+    da = pytest.importorskip("dask.array")
+    dy, x = tensors((6, 8), 1, np.float64)
+    for argument, operands in (("dy", (da.from_array(dy), x)), ("x", (dy, da.from_array(x)))):
+        with pytest.raises(TypeError, match=rf"^glu_grad: {argument} is a Dask collection, .*map_blocks"):
+            fastact.glu_grad(*operands)
+
+
 def test_pandas_labels_do_not_align_the_halves() -> None:
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame([[2.0, 4.0, 0.0, 0.0]], columns=list("abcd"))

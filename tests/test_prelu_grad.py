@@ -120,6 +120,96 @@ def test_float16_and_integers() -> None:
     assert dalpha.tolist() == [-1]
 
 
+@pytest.mark.parametrize("one", [np.float32, np.float64, np.float16, np.int8])
+def test_python_numbers_are_weak(one: type) -> None:
+    array = np.array([-1, 2], one)
+    kind = fastact.relu_grad(1.0, array).dtype
+    for operands in ((1.0, array, array), (array, 2, array), (1.0, array, 0.5), (array, 1, 1), (1, array, array)):
+        assert [t.dtype for t in fastact.prelu_grad(*operands)] == [kind, kind]
+    assert [t.dtype for t in fastact.prelu_grad(1, 1, 1)] == [np.float64, np.float64]
+
+
+class Tagged(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize("alpha", [0.5, np.array(0.5), np.full(4, 0.5), np.full((6, 1), 0.5)], ids=np.shape)
+def test_subclasses_stay(alpha: object) -> None:
+    dy, x, _ = case((6, 4), (), np.float32)
+    want_dx, want = fastact.prelu_grad(dy, x, alpha)
+    for operands in ((dy.view(Tagged), x, alpha), (dy, x.view(Tagged), alpha)):
+        dx, dalpha = fastact.prelu_grad(*operands)
+        assert type(dx) is type(dalpha) is Tagged
+        assert dx.dtype == dalpha.dtype == want.dtype
+        assert dalpha.shape == want.shape
+        assert (dx == want_dx).all()
+        np.testing.assert_allclose(dalpha, want, rtol=1e-6)
+    dx, dalpha = np.empty_like(want_dx), np.empty_like(want)
+    got = fastact.prelu_grad(dy, x.view(Tagged), alpha, out=(dx, None if want.ndim == 0 else dalpha))
+    assert got[0] is dx
+    assert (dx == want_dx).all()
+
+
+def test_what_is_masked_is_not_summed() -> None:
+    x = np.ma.array([-1.0, -1e6, 3.0], mask=[0, 1, 0])
+    for operands in ((np.ones(3), x, np.array([0.5])), (x, -np.ones(3), np.array([0.5]))):
+        dx, dalpha = fastact.prelu_grad(*operands)
+        assert np.ma.getmaskarray(dx).tolist() == [False, True, False]
+        assert isinstance(dalpha, np.ma.MaskedArray)
+        assert dalpha.tolist() == [-1.0 if operands[1] is x else -2.0]
+    assert fastact.prelu_grad(np.ones(3), x, 0.5)[1] == -1
+    columns = np.ma.array(-np.ones((3, 2)), mask=[[0, 1], [1, 1], [0, 1]])
+    assert fastact.prelu_grad(1.0, columns, np.ones(2))[1].tolist() == [-2.0, None]
+    assert fastact.prelu_grad(1.0, -np.ones((3, 2)), np.ma.array([1.0, 2.0], mask=[1, 0]))[1].tolist() == [None, -3.0]
+    assert fastact.prelu_grad(1.0, np.ma.array(np.empty((0, 2))), np.ones(2))[1].tolist() == [0.0, 0.0]
+
+
+def test_pandas_keeps_labels() -> None:
+    pd = pytest.importorskip("pandas")
+    dy, x, alpha = case((6, 2), (2,), np.float32)
+    want_dx, want = fastact.prelu_grad(dy, x, alpha)
+    frame = pd.DataFrame(x, index=list("uvwxyz"), columns=["left", "right"])
+    for operands in ((dy, frame, alpha), (pd.DataFrame(dy, frame.index, frame.columns), frame, alpha)):
+        dx, dalpha = fastact.prelu_grad(*operands)
+        assert dx.index.equals(frame.index)
+        assert dx.columns.equals(frame.columns)
+        assert (dx.to_numpy() == want_dx).all()
+        assert dalpha.dtype == np.float32
+        np.testing.assert_allclose(dalpha, want, rtol=1e-6)
+    series = pd.Series([-1.0, 2.0, -3.0], index=list("abc"))
+    dx, dalpha = fastact.prelu_grad(1.0, series, pd.Series([0.5, 0.25, 0.125], index=list("cba")))
+    assert dx.to_dict() == {"a": 0.125, "b": 1.0, "c": 0.5}
+    assert dalpha.to_dict() == {"c": -3.0, "b": 0.0, "a": -1.0}
+    with pytest.raises(TypeError, match=r"^prelu_grad: x has dtype object, expected"):
+        fastact.prelu_grad(1.0, series.astype(object), 0.5)
+
+
+@pytest.mark.parametrize(("dim", "axis"), [("sample", 1), ("unit", 0)])
+def test_xarray_keeps_labels(dim: str, axis: int) -> None:
+    xr = pytest.importorskip("xarray")
+    dy, x, _ = case((4, 3), (3,), np.float64)
+    labelled = xr.DataArray(x, dims=("sample", "unit"), coords={"sample": range(4), "unit": list("abc")})
+    alpha = xr.DataArray(np.arange(1.0, 1 + labelled.sizes[dim]), dims=dim, coords={dim: labelled[dim]})
+    want_dx, want = fastact.prelu_grad(dy, x, np.expand_dims(alpha.values, axis))
+    whole = labelled.copy(data=dy)
+    for given in (whole, whole.transpose("unit", "sample")):
+        dx, dalpha = fastact.prelu_grad(given, labelled, alpha)
+        assert dx.dims == given.dims
+        assert (dx.transpose("sample", "unit").values == want_dx).all()
+        assert dalpha.dims == (dim,)
+        assert dalpha[dim].equals(labelled[dim])
+        np.testing.assert_allclose(dalpha, want.ravel(), rtol=1e-14)
+
+
+def test_dask_names_the_recipe() -> None:
+    da, xr = pytest.importorskip("dask.array"), pytest.importorskip("xarray")
+    for argument, place in (("dy", 0), ("x", 1), ("alpha", 2)):
+        for lazy in (da.ones(3), xr.DataArray(da.ones(3))):
+            operands = [lazy if k == place else np.ones(3) for k in range(3)]
+            with pytest.raises(TypeError, match=rf"^prelu_grad: {argument} is a Dask collection, .*map_blocks"):
+                fastact.prelu_grad(*operands)
+
+
 SMALL = [((100,), (1,)), ((70, 40), (40,)), ((3, 4, 70), (4, 1)), ((5,), (5,))]
 
 
@@ -168,6 +258,16 @@ def test_out_may_be_partly_none() -> None:
         got = fastact.prelu_grad(dy, x, alpha, out=out)
         assert all(a is b for a, b in zip(got, out, strict=True) if b is not None)
         assert all((a == b).all() for a, b in zip(got, want, strict=True))
+
+
+def test_dx_goes_by_numpys_rules_to_another_dtype() -> None:
+    dy, x, alpha = case((70, 40), (40,), np.float64)
+    want, narrow = fastact.prelu_grad(dy, x, alpha), np.empty(x.shape, np.float32)
+    got = fastact.prelu_grad(dy, x, alpha, out=(narrow, None))
+    assert got[0] is narrow
+    assert (narrow == want[0].astype(np.float32)).all()
+    with pytest.raises(TypeError, match=r"^prelu_grad: .*int32"):
+        fastact.prelu_grad(dy, x, alpha, out=(np.empty(x.shape, np.int32), None))
 
 
 def test_errors_write_nothing() -> None:

@@ -122,6 +122,18 @@ def test_parameters_follow_nep_50(op: Op) -> None:
 
 
 @PARAMETRIC
+def test_keywords_leave_parameters_weak(op: Op) -> None:
+    tensors = ordinary(op, 40, np.int8)
+    for option in ({"where": True}, {"order": "C"}, {"casting": "same_kind"}, {"subok": True}, {"dtype": None}):
+        assert_same_bits(op(*tensors, **option), op(*tensors))
+    outs = tuple(np.empty(40, np.float16) for _ in range(op.outputs))
+    assert_same_bits(op(*tensors, out=outs, casting="safe"), op(*tensors))
+    wide = "d" * (op.tensors + op.params) + "->" + "d" * op.outputs
+    for chosen in ({"dtype": np.float64}, {"signature": wide}):
+        assert_same_bits(op(*tensors, **chosen), op(*(t.astype(np.float64) for t in tensors)))
+
+
+@PARAMETRIC
 def test_a_parameter_above_float32(op: Op) -> None:
     """Both doors round it to inf with NumPy's warning."""
     x = op.inputs(30, np.float32)
