@@ -42,6 +42,7 @@ CORE = ["fastact/_core_rows.c", "fastact/_core.c", "fastact/_core_losses.c"]    
 ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 OPENMP = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
+STRIP = ["-Wl,--strip-all"]         # 23 kB of the wheel: the names of what is not exported
 TRIVIAL = "int main(void) { return 0; }\n"
 OPENMP_TEST = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
@@ -106,7 +107,7 @@ class BuildPerIsa(build_ext):
         ext.extra_objects = objects
         ext.define_macros.append(("FA_ISAS", " ".join(f"FA_EACH({isa})" for isa in isas)))
         ext.extra_compile_args = FLAGS + openmp[0]
-        ext.extra_link_args = openmp[1]
+        ext.extra_link_args = openmp[1] + (STRIP if self.accepts([], STRIP) else [])
         super().build_extension(ext)
 
 

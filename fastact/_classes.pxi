@@ -157,10 +157,10 @@ cdef int class_job(fa_xent_job *job, x_, target_, axis_, ignore):
         return -1
     x, target = <cnp.ndarray>x_, <cnp.ndarray>target_
     ndim = cnp.PyArray_NDIM(x)
-    axis = axis_
+    axis = PyLong_AsLongLongAndOverflow(axis_, &overflow)
     if axis < 0:
         axis += ndim
-    if ndim < 2 or not 0 <= axis < ndim or not cnp.PyArray_ISCARRAY_RO(target):
+    if ndim < 2 or overflow or not 0 <= axis < ndim or not cnp.PyArray_ISCARRAY_RO(target):
         return -1
     labels = cnp.PyArray_NDIM(target) == ndim - 1
     if labels:

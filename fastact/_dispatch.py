@@ -208,7 +208,7 @@ def check_axis(name: str, axis: Any, argument: str, ndim: int) -> int:
         return np.lib.array_utils.normalize_axis_index(operator.index(axis), ndim)
     except TypeError:
         raise TypeError(f"{name}: axis is {axis!r}, expected an int") from None
-    except np.exceptions.AxisError:
+    except (np.exceptions.AxisError, OverflowError):
         raise np.exceptions.AxisError(f"{name}: axis is {axis}, but {argument} has {ndim} dimensions") from None
 
 

@@ -71,7 +71,7 @@ def class_axes(name: str, axis: Axis, ndim: int) -> tuple[int, ...]:
         axes = sorted(np.lib.array_utils.normalize_axis_index(operator.index(a), ndim) for a in given)
     except TypeError:
         raise TypeError(f"{name}: axis is {axis!r}, expected an int, a tuple of ints or None") from None
-    except np.exceptions.AxisError:
+    except (np.exceptions.AxisError, OverflowError):
         raise np.exceptions.AxisError(f"{name}: axis is {axis!r}, but the array has {ndim} dimensions") from None
     if len(set(axes)) < len(axes):
         raise ValueError(f"{name}: axis is {axis!r}, expected no axis twice")

@@ -21,7 +21,7 @@ def loss(
     pos_weight: ArrayLike | None = None,
 ) -> Any:
     """The loss `kernel` of ops.def, reduced; `name` and that of the first argument are for errors."""
-    if sample_weight is None and pos_weight is None and reduction in ("mean", "sum"):
+    if sample_weight is None and pos_weight is None and _is_sum(reduction):
         plain = _kernels.plain_loss(_kernels.LOSS_ID[kernel], pred, target, params)
         if plain is not None:
             return reduced(plain[0], pred.size, reduction, pred.dtype)  # type: ignore[union-attr]
@@ -35,7 +35,7 @@ def loss_with_grad(
     pos_weight: ArrayLike | None = None,
 ) -> tuple[Any, Any]:
     """The reduced loss and its gradient with respect to pred, in one pass."""
-    plain_options = sample_weight is None and pos_weight is None and reduction in ("mean", "sum")
+    plain_options = sample_weight is None and pos_weight is None and _is_sum(reduction)
     if plain_options and isinstance(pred, np.ndarray) and grad_out is not False:
         scale = gradient_scale(pred.size, reduction)
         plain = _kernels.plain_loss(_kernels.LOSS_ID[kernel], pred, target, params, scale, grad_out)
@@ -145,6 +145,11 @@ class _Call:
         same = pred.ctypes.data == grad_out.ctypes.data and pred.strides == grad_out.strides
         apart = not any(np.may_share_memory(grad_out, a) for a in (others if same else [pred, *others]))
         return np.asarray(grad_out) if fits and apart else _kernels.empty(self.shape, self.dtype, self.order)
+
+
+def _is_sum(reduction: Any) -> bool:
+    """Whether one number is wanted; an array, which has no place here, is told later."""
+    return type(reduction) is str and reduction in ("mean", "sum")
 
 
 def _integers(x: Any) -> bool:

@@ -144,7 +144,7 @@ def rows_fast(int kernel, object x_, object dy_, object axis_, object temperatur
     cdef fa_rows_job job
     cdef cnp.ndarray x
     cdef cnp.npy_intp shape[64]                      # NumPy's most dimensions
-    cdef int dtype = fast_dtype(x_), d, ndim, kept = 0
+    cdef int dtype = fast_dtype(x_), d, ndim, overflow, kept = 0
     cdef Py_ssize_t axis, nbytes
     cdef bint reduces = kernel == FA_ROWS_logsumexp
     cdef char *p
@@ -154,10 +154,10 @@ def rows_fast(int kernel, object x_, object dy_, object axis_, object temperatur
         return None
     x = <cnp.ndarray>x_
     ndim = cnp.PyArray_NDIM(x)
-    axis = axis_
+    axis = PyLong_AsLongLongAndOverflow(axis_, &overflow)
     if axis < 0:
         axis += ndim
-    if not (0 <= axis < ndim and 0 < job.temperature < INFINITY):
+    if overflow or not (0 <= axis < ndim and 0 < job.temperature < INFINITY):
         return None
     nbytes = cnp.PyArray_NBYTES(x)
     if dy_ is not None and (fast_dtype(dy_) != dtype or not same_shape(<cnp.ndarray>dy_, x)):

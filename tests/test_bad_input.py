@@ -233,3 +233,14 @@ def test_config_says_what_runs() -> None:
 def test_show_config(mode: Any) -> None:
     with pytest.raises(ValueError, match=r"show_config: mode is .*, expected one of 'stdout', 'dicts'"):
         fastact.show_config(mode=mode)
+
+
+@pytest.mark.parametrize("axis", [5, -6, 10**30, -(10**30)])
+def test_an_axis_that_is_not_there(axis: int) -> None:
+    x, labels = np.ones((3, 2)), np.zeros(3, int)
+    for name, call in {
+        "softmax": lambda: fastact.softmax(x, axis=axis), "entropy": lambda: fastact.entropy(x, axis=axis),
+        "cross_entropy": lambda: fastact.cross_entropy(x, labels, axis=axis), "glu": lambda: fastact.glu(x, axis=axis),
+    }.items():
+        with pytest.raises(np.exceptions.AxisError, match=rf"^{name}: axis is {axis}, but"):
+            call()
