@@ -145,8 +145,8 @@ def distillation_loss(
     -----
     T**2 keeps the size of the gradient when T changes, so that the loss can be mixed with that of true labels. "mean"
     divides by the number of samples (their total weight), as PyTorch's "batchmean" does. A class
-    to which the student gives probability 0 and the teacher does not makes the loss inf. The loss is what two sums
-    differ by, in float32 right to about ``2e-7 * T**2``: take float64 for temperatures far above 10.
+    to which the student gives probability 0 and the teacher does not makes the loss inf. It keeps its digits at
+    temperatures at which the two distributions are next to each other.
 
     References
     ----------
