@@ -49,7 +49,8 @@ def cross_entropy(
     temperature : float, optional
         T, finite and above 0. Default 1.
     where : array_like of bool, optional
-        Broadcast to `logits`: classes where it is False leave the softmax. A label there gives inf.
+        Broadcast to `logits`: classes where it is False leave the softmax. A label there gives inf; what a target of
+        probabilities has there is left out.
     from_logits : bool, optional
         False: `logits` are probabilities p, and the loss is ``-sum(target * log(p))``. They are neither clipped nor
         renormalised, log 0 is -inf; excludes `temperature` and `where`. Default True.

@@ -54,14 +54,17 @@ class Row:
 
 
 def exactly(row: Row, x: float, params: tuple[float, ...]) -> mp.mpf:
-    """The exact value to at least 30 digits: evaluated with more and more of them until it stays."""
+    """The exact value to at least 30 digits: evaluated with more and more of them until it stays, but for 0.
+
+    Which may be all that is left after a subtraction: squareplus(-1e100) wants 420 digits.
+    """
     if np.isnan(x):
         return mp.nan
     before = None
     for digits in (60, 160, 420, 1100, 2800):
         with mp.workdps(digits):
             value = mp.mpf(row.exact(mp.mpf(float(x)), *map(mp.mpf, params)))
-            if before is not None and abs(value - before) <= abs(value) * mp.mpf(10) ** -30:
+            if before is not None and value and abs(value - before) <= abs(value) * mp.mpf(10) ** -30:
                 return value
             before = value
     return value
