@@ -67,6 +67,7 @@
  * PAIRS: name_group(x, result, count) of two groups at once while there are two, which it computes side by side.
  * AT_ONE: name_group(x, y) where the parameter, if there is one, is 1; of all elements straight into y, because of an array of a group
  * between them gcc made scalar moves on AVX2 (softplus 0.67 -> 0.58 ns per element).
+ * AS_ELU: where alpha is 1 celu' is elu', bit for bit, at 1.6 to 2 times the speed.
  * PASSES: name_first(x, &u, &v, &w) for SPAN elements, then name_last(x, u, v, w): of half a chain twice as many elements are under
  * way, which pays where registers are few. gelu_tanh' of Zen 3, cycles per 8 floats: 29 -> 23, per 4 doubles 33 -> 26; of Zen 5 on
  * AVX-512, per 16 floats, 26 -> 21. By spans of 64 to 256 as fast. The same bits. */
@@ -79,6 +80,9 @@
 #undef AT_ONE_1
 #undef AT_ONE_EACH_0
 #undef AT_ONE_EACH_1
+#undef LOOP_AS_ELU
+#undef AS_ELU_1
+#undef AS_ELU_EACH_1
 #undef LOOP_PASSES
 #undef IN_PAIRS
 #undef SPAN
@@ -127,6 +131,14 @@
         F(name##_group)(x + g, at_one);                                                 \
         LANE(LANES) to[g + j] = ps[g + j] == C(1.0) ? at_one[j] : any[j];               \
     }
+#define LOOP_AS_ELU(name, x, to, by, parameters) AS_ELU_##parameters(LOOP, name, x, to, by)
+#define AS_ELU_1(way, name, x, to, by)                                                  \
+    if (IS_ONE_1) {                                                                     \
+        way##_ELEMENTS(elu_d, x, to, by, 1)                                             \
+    } else {                                                                            \
+        way##_ELEMENTS(name, x, to, by, 1)                                              \
+    }
+#define AS_ELU_EACH_1(way, name, x, to, by) way##_ELEMENTS(name, x, to, by, EACH_1)
 #define LOOP_PASSES(name, x, to, by, parameters)                                        \
     for (size_t g = 0; g < m; g += SPAN) {                                              \
         const size_t count = (m - g < SPAN ? m - g : SPAN) & ~(LANES - 1);              \
@@ -146,6 +158,7 @@
 #undef LEAVE_GROUPS
 #undef LEAVE_PAIRS
 #undef LEAVE_AT_ONE
+#undef LEAVE_AS_ELU
 #undef LEAVE_PASSES
 #define LEAVE_BY(to, store, simd, value)                                                \
     for (size_t g = 0; g < m; g += FA_LEAVING_GROUPS * LANES) {                         \
@@ -176,6 +189,7 @@
         LEAVE_GROUP(to, by, F(name##_group)(x + g, r))                                  \
     else                                                                                \
         LEAVE_ELEMENTS(name, x, to, by, parameters)
+#define LEAVE_AS_ELU(name, x, to, by, parameters) AS_ELU_##parameters(LEAVE, name, x, to, by)
 #define LEAVE_PASSES LEAVE_ELEMENTS
 
 /* BY(way, form, ..): way_form(..), where FORM_plain(GROUPED_name) is the form that is marked, or the plain one. */
@@ -190,6 +204,10 @@
 #define BY(way, form, ...) BY_AS(way, form, __VA_ARGS__)
 #define BY_AS(way, form, ...) way##_##form(__VA_ARGS__)
 
+#undef GROUPED_celu
+#undef GROUPED_celu_d
+#define GROUPED_celu , AT_ONE
+#define GROUPED_celu_d , AS_ELU
 #undef GROUPED_softsign
 #undef GROUPED_squareplus
 #undef GROUPED_squareplus_d
