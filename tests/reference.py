@@ -154,7 +154,7 @@ ROWS: dict[str, Row] = {
     "prelu_grad": Row(lambda x, a: mp.mpf(1) if x > 0 else a, EXACT, (0.25,)),
     "elu": Row(lambda x, a: x if x > 0 else a * mp.expm1(x), Bounds(0.98, 1, 0.99, 1), (1.0,)),
     "elu_grad": Row(lambda x, a: mp.mpf(1) if x > 0 else a * mp.exp(x), Bounds(0.91, 0.95, 1, 1.05), (1.0,)),
-    "celu": Row(lambda x, a: x if x > 0 else a * mp.expm1(x / a), Bounds(0.98, 1.25, 0.99, 1.2), (1.0,)),
+    "celu": Row(lambda x, a: x if x > 0 else a * mp.expm1(x / a), Bounds(0.98, 0.95, 0.99, 1.0), (1.0,)),
     "celu_grad": Row(lambda x, a: mp.mpf(1) if x > 0 else mp.exp(x / a), Bounds(0.91, 0.95, 1, 1.05), (1.0,)),
     "selu": Row(
         lambda x: mp.mpf(SELU_SCALE) * (x if x > 0 else mp.mpf(SELU_ALPHA) * mp.expm1(x)),
