@@ -30,9 +30,6 @@ cdef extern from "_runtime.h" nogil:
     int64_t fa_class_ns(const fa_xent_job *job, int kernel, size_t itemsize)
 
 
-NO_GRADIENT = object()          # as `grad`: the loss alone is wanted. False might be what a caller passes as grad_out
-
-
 cdef int label_type(cnp.ndarray labels):
     cdef bint signed = cnp.PyTypeNum_ISSIGNED(cnp.PyArray_TYPE(labels))
     cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(labels)

@@ -229,6 +229,8 @@ def build_info():
 if fa_watch_forks():
     raise ImportError("fastact: pthread_atfork failed, a forked process could hang")
 
+NO_GRADIENT = object()          # as `grad`: the loss alone is wanted. False might be what a caller passes as grad_out
+
 include "_memory.pxi"
 include "_map.pxi"
 include "_map_rows.pxi"

@@ -91,10 +91,10 @@ cdef float single_one = 1
 cdef double double_one = 1
 
 
-def plain_loss(int id, x, y, tuple params, double scale=1.0, grad=False):
+def plain_loss(int id, x, y, tuple params, double scale=1.0, grad=NO_GRADIENT):
     """(sum, gradient * scale) of a loss of two tensors if a kernel can take all as it is, else None.
 
-    That is: C-contiguous float32 or float64, one dtype, one shape. grad: False for none, None for a new array, or the
+    That is: C-contiguous float32 or float64, one dtype, one shape. grad: NO_GRADIENT, None for a new array, or the
     array it goes to: x itself, or apart from x and y.
     """
     cdef loss_call call
@@ -121,7 +121,7 @@ def plain_loss(int id, x, y, tuple params, double scale=1.0, grad=False):
     if grad is None:
         grad = new_like(<cnp.ndarray>x)
         call.job.grad = <char *>cnp.PyArray_DATA(<cnp.ndarray>grad)
-    elif grad is not False:
+    elif grad is not NO_GRADIENT:
         if (fast_dtype(grad) != dtype or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>grad)
                 or not same_shape(<cnp.ndarray>grad, <cnp.ndarray>x)):
             return None

@@ -36,7 +36,7 @@ def loss_with_grad(
 ) -> tuple[Any, Any]:
     """The reduced loss and its gradient with respect to pred, in one pass."""
     plain_options = sample_weight is None and pos_weight is None and _is_sum(reduction)
-    if plain_options and isinstance(pred, np.ndarray) and grad_out is not False:
+    if plain_options and isinstance(pred, np.ndarray):
         scale = gradient_scale(pred.size, reduction)
         plain = _kernels.plain_loss(_kernels.LOSS_ID[kernel], pred, target, params, scale, grad_out)
         if plain is not None:

@@ -327,6 +327,12 @@ def test_weight_0_leaves_out_whatever_the_loss(case: Case, bad: float, dtype: np
         np.testing.assert_allclose(grad[kept], want_grad, rtol=1e-5 if dtype == np.float32 else 1e-12)
 
 
+@each_case
+def test_grad_out_may_not_be_false(case: Case) -> None:
+    with pytest.raises(TypeError, match=rf"{case.name}_with_grad: grad_out is of type bool, expected numpy.ndarray"):
+        case.with_grad(*case.inputs(5, np.float64), grad_out=False)
+
+
 @pytest.mark.parametrize("name", ["binary_cross_entropy_with_logits", "sigmoid_focal_loss", "hinge_loss"])
 @pytest.mark.parametrize("kind", [np.int64, np.int8, np.bool_])
 def test_labels_leave_the_precision_to_the_logits(name: str, kind: Any) -> None:
