@@ -12,27 +12,29 @@ from fastact._dispatch import as_floats, as_operand, check_out, default_modes, r
 from fastact._reduction import check_nonnegative, check_reduction, check_weight, gradient_scale, reduced
 
 _TOTAL = _kernels.LOSS_ID["total"]
-_BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "hinge_loss", "sigmoid_focal_loss"}
 
 
 def loss(
     kernel: str, pred: ArrayLike, target: ArrayLike, params: tuple[float, ...], reduction: str,
     sample_weight: ArrayLike | None, *, name: str | None = None, first: str = "pred",
-    pos_weight: ArrayLike | None = None,
+    labels: bool = False, pos_weight: ArrayLike | None = None,
 ) -> Any:
-    """The loss `kernel` of ops.def, reduced; `name` and that of the first argument are for errors."""
+    """The loss `kernel` of ops.def, reduced; `name` and that of the first argument are for errors.
+
+    labels: integer targets are such, which say nothing of the precision.
+    """
     if sample_weight is None and pos_weight is None and _is_sum(reduction):
         plain = _kernels.plain_loss(_kernels.LOSS_ID[kernel], pred, target, params)
         if plain is not None:
             return reduced(plain[0], pred.size, reduction, pred.dtype)  # type: ignore[union-attr]
-    arguments = name or kernel, kernel, first, pred, target, params, reduction, sample_weight, pos_weight
-    return _general(arguments, None)
+    arguments = name or kernel, kernel, first, pred, target, params, reduction, sample_weight, labels, pos_weight
+    return _general(arguments)
 
 
 def loss_with_grad(
     kernel: str, pred: ArrayLike, target: ArrayLike, params: tuple[float, ...], reduction: str,
     sample_weight: ArrayLike | None, grad_out: Any, *, name: str | None = None, first: str = "pred",
-    pos_weight: ArrayLike | None = None,
+    labels: bool = False, pos_weight: ArrayLike | None = None,
 ) -> tuple[Any, Any]:
     """The reduced loss and its gradient with respect to pred, in one pass."""
     plain_options = sample_weight is None and pos_weight is None and _is_sum(reduction)
@@ -42,15 +44,15 @@ def loss_with_grad(
         if plain is not None:
             return reduced(plain[0], pred.size, reduction, pred.dtype), plain[1]
     name = name or f"{kernel}_with_grad"
-    arguments = name, kernel, first, pred, target, params, reduction, sample_weight, pos_weight
-    return _general(arguments, (grad_out,))  # type: ignore[no-any-return]
+    arguments = name, kernel, first, pred, target, params, reduction, sample_weight, labels, pos_weight
+    return _general(arguments, grad_out)  # type: ignore[no-any-return]
 
 
 @default_modes
-def _general(arguments: tuple[Any, ...], grad_out: tuple[Any] | None) -> Any:
+def _general(arguments: tuple[Any, ...], grad_out: Any = _kernels.NO_GRADIENT) -> Any:
     """What a kernel cannot take as it is."""
     call = _Call(*arguments)
-    return call.loss() if grad_out is None else call.with_grad(*grad_out)
+    return call.loss() if grad_out is _kernels.NO_GRADIENT else call.with_grad(grad_out)
 
 
 class _Call:
@@ -58,7 +60,7 @@ class _Call:
 
     def __init__(
         self, name: str, kernel: str, first: str, pred: ArrayLike, target: ArrayLike, params: tuple[float, ...],
-        reduction: str, sample_weight: ArrayLike | None, pos_weight: ArrayLike | None,
+        reduction: str, sample_weight: ArrayLike | None, labels: bool, pos_weight: ArrayLike | None,
     ) -> None:
         self.name = name
         self.kernel = _kernels.LOSS_ID[kernel]
@@ -68,7 +70,7 @@ class _Call:
         given = {first: pred, "target": target} | ({} if pos_weight is None else {"pos_weight": pos_weight})
         operands = [as_operand(name, argument, value) for argument, value in given.items()]
         # Labels and weights say nothing of the precision: int64 zeros and ones beside float32 logits are no float64.
-        decide = operands[:1] if kernel in _BINARY and _integers(operands[1]) else operands[:2]
+        decide = operands[:1] if labels and _integers(operands[1]) else operands[:2]
         common = result_dtype(np.result_type(*decide))
         self.dtype = np.dtype(np.float32) if common == np.float16 else common
         x = operands[0]

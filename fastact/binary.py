@@ -64,7 +64,7 @@ def binary_cross_entropy(
     >>> fastact.binary_cross_entropy(np.array([0.5, 1.0, 1.0]), np.array([1.0, 1.0, 0.0]), reduction="none")
     array([0.69314718, 0.        ,        inf])
     """
-    return loss("binary_cross_entropy", probs, target, (), reduction, sample_weight, first="probs")
+    return loss("binary_cross_entropy", probs, target, (), reduction, sample_weight, first="probs", labels=True)
 
 
 @_docs.loss_with_grad
@@ -81,7 +81,9 @@ def binary_cross_entropy_with_grad(
     >>> grad
     array([-2., -1.])
     """
-    return loss_with_grad("binary_cross_entropy", probs, target, (), reduction, sample_weight, grad_out, first="probs")
+    return loss_with_grad(
+        "binary_cross_entropy", probs, target, (), reduction, sample_weight, grad_out, first="probs", labels=True
+    )
 
 
 def binary_cross_entropy_with_logits(
@@ -126,7 +128,9 @@ def binary_cross_entropy_with_logits(
     array([6.93147181e-01, 4.24835426e-18, 4.00000000e+01])
     """
     kernel = "binary_cross_entropy_with_logits"
-    return loss(kernel, logits, target, (), reduction, sample_weight, first="logits", pos_weight=pos_weight)
+    return loss(
+        kernel, logits, target, (), reduction, sample_weight, first="logits", labels=True, pos_weight=pos_weight
+    )
 
 
 @_docs.loss_with_grad
@@ -146,7 +150,7 @@ def binary_cross_entropy_with_logits_with_grad(
     """
     return loss_with_grad(
         "binary_cross_entropy_with_logits", logits, target, (), reduction, sample_weight, grad_out, first="logits",
-        pos_weight=pos_weight,
+        labels=True, pos_weight=pos_weight,
     )
 
 
@@ -194,7 +198,7 @@ def sigmoid_focal_loss(
     array([1.732870e-01, 6.000000e-06, 3.874907e+00])
     """
     params = _focal("sigmoid_focal_loss", alpha, gamma)
-    return loss("sigmoid_focal_loss", logits, target, params, reduction, sample_weight, first="logits")
+    return loss("sigmoid_focal_loss", logits, target, params, reduction, sample_weight, first="logits", labels=True)
 
 
 @_docs.loss_with_grad
@@ -215,7 +219,9 @@ def sigmoid_focal_loss_with_grad(
     """
     kernel = "sigmoid_focal_loss"
     params = _focal(f"{kernel}_with_grad", alpha, gamma)
-    return loss_with_grad(kernel, logits, target, params, reduction, sample_weight, grad_out, first="logits")
+    return loss_with_grad(
+        kernel, logits, target, params, reduction, sample_weight, grad_out, first="logits", labels=True
+    )
 
 
 def _focal(name: str, alpha: float | None, gamma: float) -> tuple[float, ...]:
@@ -264,7 +270,7 @@ def hinge_loss(
     >>> fastact.hinge_loss(np.array([2.0, 0.25, -1.0]), 1, reduction="none")
     array([0.  , 0.75, 2.  ])
     """
-    return loss("hinge_loss", scores, target, (), reduction, sample_weight, first="scores")
+    return loss("hinge_loss", scores, target, (), reduction, sample_weight, first="scores", labels=True)
 
 
 @_docs.loss_with_grad
@@ -281,7 +287,9 @@ def hinge_loss_with_grad(
     >>> float(loss), grad
     (2.75, array([ 0., -1., -1.]))
     """
-    return loss_with_grad("hinge_loss", scores, target, (), reduction, sample_weight, grad_out, first="scores")
+    return loss_with_grad(
+        "hinge_loss", scores, target, (), reduction, sample_weight, grad_out, first="scores", labels=True
+    )
 
 
 def zero_one_loss(

@@ -138,7 +138,7 @@ static inline double F(loss_fold)(double *acc)
     LOSS_KERNEL(weighted_sum, name) {                                                   \
         TENSORS_##tensors SCALARS_##nparams(WIDE_##cost) (void)by, (void)out;           \
         double acc[SUMMANDS] = {0};                                                     \
-        CHAINS_##cost(EACH_##tensors##w, acc[j] = F(plus)(acc[j], F(weighed_wide)((double)w[i], F(name)(AT_##tensors AND_##nparams)));) \
+        CHAINS_##cost(EACH_##tensors##w, acc[j] = F(plus)(acc[j], weighed_f64((double)w[i], F(name)(AT_##tensors AND_##nparams)));) \
         return F(loss_fold)(acc);                                                       \
     }                                                                                   \
     LOSS_KERNEL(each, name) {                                                           \
@@ -172,7 +172,7 @@ FA_INLINE void F(slopes_leave)(REAL *out, const REAL *slopes)
     return F(loss_fold)(acc);
 #define SUMS_SPANS(name, tensors, nparams, cost)                                        \
     LOSS_KERNEL(sum, name) { (void)w, (void)by, (void)out; BY_SPANS(name, NULL, acc[j] = F(plus)(acc[j], (double)l[j]);) } \
-    LOSS_KERNEL(weighted_sum, name) { (void)by, (void)out; BY_SPANS(name, NULL, acc[j] = F(plus)(acc[j], F(weighed_wide)((double)w[base + j], (double)l[j]));) } \
+    LOSS_KERNEL(weighted_sum, name) { (void)by, (void)out; BY_SPANS(name, NULL, acc[j] = F(plus)(acc[j], weighed_f64((double)w[base + j], (double)l[j]));) } \
     LOSS_KERNEL(each, name) { (void)w, (void)by; BY_SPANS(name, NULL, out[base + j] = l[j];) }
 #define GRAD_SPANS(name, tensors, nparams, cost)                                        \
     LOSS_KERNEL(grad, name) {                                                           \

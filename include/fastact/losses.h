@@ -130,11 +130,9 @@ static inline void F(log_cosh_loss_span)(REAL *loss, REAL *slope, const REAL *pr
         LANE(SUMMANDS) slope[j] = F(log_cosh_loss_d)(pred[j], target[j]);
 }
 
-/* 0 where the weight is 0, whatever x: a label has no opinion on the logarithm of what it rules out. */
+/* 0 where the weight is 0, whatever x: a label has no opinion on the logarithm of what it rules out, and a sample of weight 0 is
+ * left out, even if its loss is inf. */
 static inline REAL F(weighed)(REAL weight, REAL x) { return weight == C(0.0) ? C(0.0) : weight * x; }
-
-/* The same of a sample's weight and its loss: a sample of weight 0 is left out, even if its loss is inf. */
-static inline double F(weighed_wide)(double weight, double x) { return weight == 0.0 ? 0.0 : weight * x; }
 
 /* From log(prob) and log(1 - prob). */
 static inline REAL F(binary_of_logs)(REAL target, REAL log_prob, REAL log_rest)
