@@ -98,7 +98,12 @@
     }
 #define SPAN ((size_t)(512 / sizeof(REAL)))
 #define LOOP_ELEMENTS(name, x, to, by, parameters) EACH to[i] = by F(name)(x[i] WITH_##parameters);
-#define LOOP_HALVES(name, x, to, by, parameters) EACH_BY_HALVES to[i] = by F(name)(x[i] WITH_##parameters);
+#define LOOP_HALVES(name, x, to, by, parameters)                                        \
+    for (size_t g = 0; g < m; g += LANES) {                                             \
+        REAL r[LANES];                                                                  \
+        F(load_by_halves)(r, x + g);                                                    \
+        LANE(LANES) { const size_t i = g + j; to[i] = by F(name)(r[j] WITH_##parameters); } \
+    }
 #define LOOP_GROUPS(name, x, to, by, parameters)                                        \
     for (size_t g = 0; g < m; g += LANES) {                                             \
         REAL r[LANES];                                                                  \
@@ -275,6 +280,11 @@
 #undef LARGE_LOOP
 #undef LEAVING_LOOP
 #ifdef __AVX512F__
+static inline void F(load_by_halves)(REAL *to, const REAL *from)
+{
+    const __m512 low = _mm512_castps256_ps512(_mm256_loadu_ps((const float *)from));
+    _mm512_storeu_ps((float *)to, _mm512_insertf32x8(low, _mm256_loadu_ps((const float *)from + 8), 1));
+}
 #define LARGE_LOOP(...) __VA_ARGS__
 #else
 #define LARGE_LOOP(...)
