@@ -9,10 +9,6 @@
 #define IN(k) ((const REAL *)args[k])
 #define OUT(k) ((REAL *)args[k])
 #define EACH _Pragma("omp simd") for (size_t i = 0; i < m; i++)
-#undef EACH_BY_HALVES
-#undef HALF_VECTOR
-#define HALF_VECTOR (32 / sizeof(REAL))         /* with AVX2 a whole one */
-#define EACH_BY_HALVES _Pragma("omp simd simdlen(HALF_VECTOR)") for (size_t i = 0; i < m; i++)
 
 /* Parameters of the two forms: one value for all, or one per element. */
 #undef PARAMS_0
@@ -73,6 +69,7 @@
  * AVX-512, per 16 floats, 26 -> 21. By spans of 64 to 256 as fast. The same bits. */
 #undef LOOP_ELEMENTS
 #undef LOOP_HALVES
+#undef BY_HALVES
 #undef LOOP_GROUPS
 #undef LOOP_PAIRS
 #undef LOOP_AT_ONE
@@ -101,9 +98,12 @@
 #define LOOP_HALVES(name, x, to, by, parameters)                                        \
     for (size_t g = 0; g < m; g += LANES) {                                             \
         REAL r[LANES];                                                                  \
-        F(load_by_halves)(r, x + g);                                                    \
-        LANE(LANES) { const size_t i = g + j; to[i] = by F(name)(r[j] WITH_##parameters); } \
+        BY_HALVES(name, x, parameters)                                                  \
+        LANE(LANES) { const size_t i = g + j; to[i] = by r[j]; }                        \
     }
+#define BY_HALVES(name, x, parameters)                                                  \
+    F(load_by_halves)(r, x + g);                                                        \
+    LANE(LANES) r[j] = F(name)(r[j] WITH_##parameters);
 #define LOOP_GROUPS(name, x, to, by, parameters)                                        \
     for (size_t g = 0; g < m; g += LANES) {                                             \
         REAL r[LANES];                                                                  \
@@ -156,7 +156,6 @@
  * 4 KiB of buffer instead (as _map.pxi does for what has no such loop) each line costs a load and a store more, and while it is stored nothing is
  * computed. Zen 5, one thread, 2^24 float32, us: relu 3240 -> 2560, sigmoid 3380 -> 2530, gelu 4870 -> 3980, mish' 6580 -> 5610; two threads, AVX2:
  * gelu 4710 -> 3990. By 4 groups the code is 90 KB larger and float64 gelu of AVX2 8 % slower; by one, mish 2 % slower and gelu' of AVX2 12 %. */
-#undef LEAVE_BY
 #undef LEAVE_GROUP
 #undef LEAVE_ELEMENTS
 #undef LEAVE_HALVES
@@ -165,13 +164,6 @@
 #undef LEAVE_AT_ONE
 #undef LEAVE_AS_ELU
 #undef LEAVE_PASSES
-#define LEAVE_BY(to, store, simd, value)                                                \
-    for (size_t g = 0; g < m; g += FA_LEAVING_GROUPS * LANES) {                         \
-        REAL r[FA_LEAVING_GROUPS * LANES] __attribute__((aligned(64)));                 \
-        _Pragma(simd)                                                                   \
-        for (size_t j = 0; j < FA_LEAVING_GROUPS * LANES; j++) { const size_t i = g + j; r[j] = value; } \
-        store((char *)(to + g), (const char *)r, sizeof r);                             \
-    }
 #define LEAVE_GROUP(to, by, group)                                                      \
     for (size_t g = 0; g < m; g += LANES) {                                             \
         REAL r[LANES] __attribute__((aligned(64)));                                     \
@@ -179,9 +171,13 @@
         LANE(LANES) { const size_t i = g + j; (void)i; r[j] = by r[j]; }                \
         stream_line(to + g, r);                                                         \
     }
-#define LEAVE_ELEMENTS(name, x, to, by, parameters) LEAVE_BY(to, stream, "omp simd", by F(name)(x[i] WITH_##parameters))
-#define LEAVE_HALVES(name, x, to, by, parameters) \
-    LEAVE_BY(to, stream_by_halves, "omp simd simdlen(HALF_VECTOR)", by F(name)(x[i] WITH_##parameters))
+#define LEAVE_ELEMENTS(name, x, to, by, parameters)                                     \
+    for (size_t g = 0; g < m; g += FA_LEAVING_GROUPS * LANES) {                         \
+        REAL r[FA_LEAVING_GROUPS * LANES] __attribute__((aligned(64)));                 \
+        LANE(FA_LEAVING_GROUPS * LANES) { const size_t i = g + j; r[j] = by F(name)(x[i] WITH_##parameters); } \
+        stream((char *)(to + g), (const char *)r, sizeof r);                            \
+    }
+#define LEAVE_HALVES(name, x, to, by, parameters) LEAVE_GROUP(to, by, BY_HALVES(name, x, parameters))
 #define LEAVE_GROUPS(name, x, to, by, parameters) LEAVE_GROUP(to, by, F(name##_group)(x + g, r POINTER_##parameters))
 #define LEAVE_PAIRS(name, x, to, by, parameters)                                        \
     IN_PAIRS(                                                                           \
@@ -204,7 +200,11 @@
 #undef BY
 #undef BY_AS
 #define FORM_ELEMENTS(grouped) FORM_OF(grouped, ELEMENTS, )
+#ifdef __AVX512F__
 #define FORM_HALVES(grouped) FORM_OF(grouped, HALVES, )
+#else
+#define FORM_HALVES FORM_ELEMENTS
+#endif
 #define FORM_OF(none, form, ...) form
 #define BY(way, form, ...) BY_AS(way, form, __VA_ARGS__)
 #define BY_AS(way, form, ...) way##_##form(__VA_ARGS__)
@@ -267,10 +267,12 @@
         BY(way, FORM_ELEMENTS(GROUPED_##activation), activation, gate, y, up[i] *, 0)   \
     }
 
-/* FA_LARGE and FA_LEAVING (table.h). Light ops on AVX-512 go by half vectors there: on more data than the caches hold whole ones took some
- * loops up to 1.9 times as long, others not, and which changes with the place of their code: prefetching by instructions' addresses may
- * lose its way. Zen 5, one thread, us: relu of 2^24 float32 4300 -> 3100, sigmoid' of 2^20 float64 415 -> 300. In cache whole ones are up to 8 %
- * faster, and forward (16 MB: hard_swish 5 %, softsign 20 %) until results leave past the caches. */
+/* FA_LARGE and FA_LEAVING (table.h). HALVES, for light ops on AVX-512: x is loaded by halves of a vector, all else is whole. On more data than
+ * L2 holds whole loads off the line took some loops up to 1.9 times as long, others not, and which changes with the place of their code:
+ * prefetching by instructions' addresses may lose its way. Zen 5, one thread, us: relu of 2^24 float32 4300 -> 3100, sigmoid' of 2^20
+ * float64 415 -> 300. All by half vectors is as steady, but each instruction counts on the way through L3 too: relu6' of 2^20 float64, whose
+ * three arrays lie off the line, by 20 instructions per 64 bytes 400 us, by 12 340, whole from halves 310. In cache plain loads are up to
+ * 8 % faster, and forward until results leave past the caches. */
 #undef FORWARD_LIGHT
 #undef FORWARD_MEDIUM
 #undef FORWARD_HEAVY

@@ -24,13 +24,6 @@ static inline void stream_end(void) { _mm_sfence(); }
 static inline void stream_line(void *to, const void *from) { stream(to, from, 64); }
 #define FA_STREAM_ENTRIES .stream = stream, .stream_end = stream_end,
 
-/* The same from memory that half vectors were stored to: what was stored in two parts cannot be loaded whole until it is in the cache. */
-static inline void stream_by_halves(char *to, const char *from, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 32)
-        _mm256_stream_si256((__m256i *)(to + i), _mm256_load_si256((const __m256i *)(from + i)));
-}
-
 /* To anywhere, any number of bytes: what does not fill a line is stored as usual. */
 static inline void stream_any(char *to, const char *from, size_t bytes)
 {
