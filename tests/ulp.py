@@ -338,19 +338,47 @@ def _part(name: str, dtype: str, isas: list[str], samples: int, part: int) -> tu
     return measured.errors, measured.worst
 
 
+def _about(name: str, isas: list[str], at: float, samples: int, part: int) -> tuple[Errors, list[tuple[float, float]]]:
+    """Evenly from all around a bad input: 10^8 samples of all float64 are some 10^4 there, and the worst is one of 10^6."""
+    measured, rng = Measured(name, "float64", isas), np.random.default_rng((11, part))
+    for width in (4, 6, 8, 10, 12):
+        for _ in range(0, samples // 5 // PARTS, CHUNK):
+            measured.add(at * (1 + np.ldexp(rng.uniform(-1, 1, CHUNK), -width)))
+    return measured.errors, sorted(set(measured.worst), reverse=True)[:64]
+
+
+def _apart(worst: list[tuple[float, float]]) -> list[float]:
+    """The worst inputs of so many places."""
+    places: list[float] = []
+    for _, at in sorted(set(worst), reverse=True):
+        if at and np.isfinite(at) and all(abs(at - other) > abs(other) * 2.0**-6 for other in places):
+            places.append(at)
+    return places[:PARTS]
+
+
 def measure_all(name: str, dtype: str, isas: list[str], samples: int = 10**8, jobs: int | None = None) -> Errors:
-    """All 2^32 float32 inputs; or samples of float64, the cutoffs' neighbours, and a search about the worst of them."""
+    """All 2^32 float32 inputs; or samples of float64, the cutoffs' neighbours, half as many more samples about the worst
+    of these and of earlier passes, and a search about what that found."""
     whole = Measured(name, dtype, isas)
     # spawn: a forked child would not run its own threads after the parent's
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs or os.cpu_count(), context, _start) as pool:
-        parts = [pool.submit(_part, name, dtype, isas, samples, part) for part in range(PARTS)]
-        for part in parts:
-            errors, worst = part.result()
-            whole.worst += worst
-            for isa in isas:
-                whole.errors[isa].add(errors[isa])
-    return whole.search().errors if dtype == "float64" else whole.errors
+
+        def gather(parts: list[Any]) -> None:
+            for part in parts:
+                errors, worst = part.result()
+                whole.worst += worst
+                for isa in isas:
+                    whole.errors[isa].add(errors[isa])
+
+        gather([pool.submit(_part, name, dtype, isas, samples, part) for part in range(PARTS)])
+        if dtype == "float32":
+            return whole.errors
+        for at in known_worst(name, dtype):
+            whole.add(neighbours(np.array([at]), 20))
+        places = _apart(whole.worst)
+        gather([pool.submit(_about, name, isas, at, samples // 2, part) for part, at in enumerate(places)])
+    return whole.search().errors
 
 
 def main() -> int:

@@ -52,14 +52,20 @@ static inline REAL F(remainder_near)(REAL x, REAL z, REAL shift)
 }
 
 /* What the remainder lost in rounding: 0.25 ULP of e^x - 1 in float64, whose other errors are smaller than float32's. */
-static inline REAL F(remainder_low)(REAL x, REAL z, REAL r)
+static inline REAL F(remainder_low)(REAL x, REAL z, REAL shift, REAL r)
 {
-    const REAL n = z - (MAGIC + BIAS), low = FMA(-n, F(ln2_lo), FMA(-n, F(ln2_hi), x) - r);
+    const REAL n = z - (MAGIC + BIAS + shift), low = FMA(-n, F(ln2_lo), FMA(-n, F(ln2_hi), x) - r);
     return sizeof(REAL) == sizeof(float) ? C(-0.0) : low;
 }
 
 /* e^r - 1 */
 static inline REAL F(expm1_of)(REAL r) { const REAL r2 = r * r; return FMA(F(exp_q)(r, r2), r2, r); }
+/* and in float64 with what r lost in rounding (remainder_low) */
+static inline REAL F(expm1_plus)(REAL r, REAL low)
+{
+    const REAL r2 = r * r, q = F(exp_q)(r, r2);
+    return K(FMA(q, r2, r), r + FMA(q, r2, low));
+}
 /* e^r: with FMA 0.84 ULP, where 1 + expm1_of(r) has 1.0; without 1.11 against 0.97. */
 static inline REAL F(exp_of)(REAL r)
 {
@@ -99,8 +105,8 @@ static inline REAL F(exp_nonpos)(REAL x)
 /* e^(x + low) * 2^shift, for x that keeps it among the normal numbers. Max error 1 ULP. */
 static inline REAL F(exp_shifted)(REAL x, REAL low, REAL shift)
 {
-    const REAL z = F(exponent_of)(x, shift), s = F(exp2_of)(z);
-    return FMA(F(expm1_of)(F(remainder_of)(x, z, shift) + low), s, s);
+    const REAL z = F(exponent_of)(x, shift), s = F(exp2_of)(z), r = F(remainder_of)(x, z, shift);
+    return FMA(F(expm1_of)(r + low), s, s);
 }
 
 /* e^x - 1 for x <= 0 (above: of no meaning; -0 gives -0, because s - 1 is subtracted from, not added to, p s). Float32 with
@@ -108,8 +114,7 @@ static inline REAL F(exp_shifted)(REAL x, REAL low, REAL shift)
 static inline REAL F(expm1_nonpos)(REAL x)
 {
     const REAL bounded = F(at_least)(x, LIMIT(expm1_lo)), z = F(exponent_of)(bounded, C(0.0)), s = F(exp2_of)(z);
-    const REAL r = F(remainder_near)(bounded, z, C(0.0)), r2 = r * r, q = F(exp_q)(r, r2);
-    const REAL p = K(FMA(q, r2, r), r + FMA(q, r2, F(remainder_low)(bounded, z, r)));
+    const REAL r = F(remainder_near)(bounded, z, C(0.0)), p = F(expm1_plus)(r, F(remainder_low)(bounded, z, C(0.0), r));
     return FMA(p, s, -(C(1.0) - s));
 }
 
@@ -118,7 +123,7 @@ static inline REAL F(expm1_nonpos)(REAL x)
 static inline REAL F(expm1_nonpos_times)(REAL x, REAL a_hi, REAL a_lo)
 {
     const REAL bounded = F(at_least)(x, LIMIT(expm1_lo)), z = F(exponent_of)(bounded, C(0.0)), s = F(exp2_of)(z);
-    const REAL r = F(remainder_of)(bounded, z, C(0.0)), r2 = r * r, low = F(remainder_low)(bounded, z, r), down = s - C(1.0);
+    const REAL r = F(remainder_of)(bounded, z, C(0.0)), r2 = r * r, low = F(remainder_low)(bounded, z, C(0.0), r), down = s - C(1.0);
     const REAL as = a_hi * s, whole = a_hi * down, rest = FMA(a_lo, down, FMA(a_hi, down, -whole));
     const REAL y = FMA(as, r, FMA(as, FMA(F(exp_q)(r, r2), r2, low), FMA(a_lo * s, r, rest))) + whole;
     return F(signed_as)(y, x);
@@ -240,12 +245,13 @@ static inline REAL F(log1p_unit)(REAL U, REAL u)
 #else
     /* 2 atanh(s), s = u/(2 + u) <= 1/3: with atanh(s) = s + s^3 P(s^2) and u = 2s/(1 - s), log(1 + u) = u - u s (1 - s(1 - s)P);
      * error 2^-59. The polynomial in u that float32 has would need degree 20. */
-    const REAL s = u / (C(2.0) + u), s2 = s * s, s4 = s2 * s2;
+    const REAL d2 = C(2.0) + u, lost = u - (d2 - C(2.0)), s = u / d2, s2 = s * s, s4 = s2 * s2;
     const REAL a = FMA(0x1.99999999a072ap-3, s2, 0x1.5555555555535p-2), b = FMA(0x1.c71c741b35c42p-4, s2, 0x1.249249208e509p-3);
     const REAL c = FMA(0x1.3b1dd69153b54p-4, s2, 0x1.745cb433e59c2p-4), d = FMA(0x1.efd398052697ep-5, s2, 0x1.10680b8d0fdccp-4);
     const REAL e = FMA(0x1.5c637e30427c6p-4, s2, 0x1.55c6f25e6949p-5);
     const REAL P = FMA(FMA(FMA(FMA(e, s4, d), s4, c), s4, b), s4, a);
-    return FMA(-U, s * FMA(FMA(s, s, -s), P, C(1.0)), U);
+    const REAL E = s * FMA(FMA(s, s, -s), P, C(1.0));
+    return FMA(-U, FMA(E * lost, FMA(u, 0x1.5p-3, -0.5), E), U);
 #endif
 }
 
