@@ -245,13 +245,12 @@ static inline REAL F(log1p_unit)(REAL U, REAL u)
 #else
     /* 2 atanh(s), s = u/(2 + u) <= 1/3: with atanh(s) = s + s^3 P(s^2) and u = 2s/(1 - s), log(1 + u) = u - u s (1 - s(1 - s)P);
      * error 2^-59. The polynomial in u that float32 has would need degree 20. */
-    const REAL d2 = C(2.0) + u, lost = u - (d2 - C(2.0)), s = u / d2, s2 = s * s, s4 = s2 * s2;
+    const REAL s = u / (C(2.0) + u), s2 = s * s, s4 = s2 * s2;
     const REAL a = FMA(0x1.99999999a072ap-3, s2, 0x1.5555555555535p-2), b = FMA(0x1.c71c741b35c42p-4, s2, 0x1.249249208e509p-3);
     const REAL c = FMA(0x1.3b1dd69153b54p-4, s2, 0x1.745cb433e59c2p-4), d = FMA(0x1.efd398052697ep-5, s2, 0x1.10680b8d0fdccp-4);
     const REAL e = FMA(0x1.5c637e30427c6p-4, s2, 0x1.55c6f25e6949p-5);
     const REAL P = FMA(FMA(FMA(FMA(e, s4, d), s4, c), s4, b), s4, a);
-    const REAL E = s * FMA(FMA(s, s, -s), P, C(1.0));
-    return FMA(-U, FMA(E * lost, FMA(u, 0x1.5p-3, -0.5), E), U);
+    return FMA(-U, FMA(s, FMA(s, s, -s) * P, s), U);
 #endif
 }
 
