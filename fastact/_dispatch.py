@@ -51,6 +51,8 @@ def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: di
         chosen = any(options.get(option) is not None for option in ("dtype", "signature", "sig"))
         if not chosen and any(map(is_weak, operands)) and not all(is_weak(t) or is_plain(t) for t in operands):
             operands = with_weak_numbers(operands)
+        if ufunc.nin > 2 and any(map(is_masked, operands)):
+            operands = with_whole_masks(operands)
         return ufunc(*operands, **options) if out is None else ufunc(*operands, out=out, **options)
     except (TypeError, ValueError, OverflowError) as error:
         # NumPy's casting errors are classes of their own, which take more than a text; those of other libraries stay
@@ -86,6 +88,24 @@ def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
         return operands
     number = result_dtype(np.result_type(*dtypes)).type
     return tuple(number(operand) if is_weak(operand) else operand for operand in operands)
+
+
+def is_masked(x: Any) -> bool:
+    """Whether x is a masked array; NumPy imports its class when first asked for it."""
+    return type(x) is not np.ndarray and isinstance(x, np.ndarray) and isinstance(x, np.ma.MaskedArray)
+
+
+def with_whole_masks(operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Masked arrays in the shape of the result: NumPy takes the mask of the third and later ones as it is."""
+    shape = np.broadcast_shapes(*map(np.shape, operands))
+
+    def whole(x: Any) -> Any:
+        if not is_masked(x) or x.shape == shape:
+            return x
+        data, mask = np.broadcast_to(x, shape, subok=True), np.broadcast_to(np.ma.getmaskarray(x), shape)
+        return np.ma.array(data, mask=mask, keep_mask=False, hard_mask=x.hardmask, copy=False)
+
+    return tuple(map(whole, operands))
 
 
 def dtypes_of(x: Any) -> list[Any]:

@@ -205,6 +205,29 @@ def test_masked_arrays_keep_their_mask(op: Op) -> None:
         assert_same_bits(got.data[~mask], whole[~mask])
 
 
+@pytest.mark.parametrize("op", [op for op in OPS if op.tensors + op.params > 2], ids=str)
+def test_masks_broadcast(op: Op) -> None:
+    """Also that of the third operand and later ones, which NumPy would take as it is."""
+    tensors = [t.reshape(4, 6) for t in op.inputs(24, np.float64)]
+    operands: list[Any] = [*tensors, *(np.full((4, 6), d) for d in op.defaults)]
+    for place in range(len(operands)):
+        small, mask = operands[place][0], np.arange(6) % 3 == 0
+        for hard in (False, True):
+            masked = np.ma.array(small, mask=mask, fill_value=7, hard_mask=hard)
+            mixed = [masked if k == place else t for k, t in enumerate(operands)]
+            wanted = tuple_of(op(*(small if k == place else t for k, t in enumerate(operands))))
+            for got, whole in zip(tuple_of(op(*mixed)), wanted, strict=True):
+                assert got.mask.shape == got.shape == (4, 6)
+                assert (got.mask == mask).all()
+                assert (got.fill_value, got.hardmask) == (7, hard)
+                assert_same_bits(got.data[~got.mask], whole[~got.mask])
+            assert (masked.mask == mask).all()
+        mixed = [np.ma.masked if k == place else t for k, t in enumerate(operands)]
+        assert all(got.mask.shape == (4, 6) and got.mask.all() for got in tuple_of(op(*mixed)))
+        with pytest.raises(ValueError, match=rf"^{op.said}: "):
+            op(*(masked[:5] if k == place else t for k, t in enumerate(operands)))
+
+
 @each_op
 def test_array_ufunc_protocol(op: Op) -> None:
     operands = op.inputs(5, np.float32)
