@@ -51,7 +51,7 @@ def call_ufunc(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, options: di
         chosen = any(options.get(option) is not None for option in ("dtype", "signature", "sig"))
         if not chosen and any(map(is_weak, operands)) and not all(is_weak(t) or is_plain(t) for t in operands):
             operands = with_weak_numbers(operands)
-        if ufunc.nin > 2 and any(map(is_masked, operands)):
+        if ufunc.nin > 2 and any(map(is_masked, operands)) and not any(map(is_foreign, operands)):
             operands = with_whole_masks(operands)
         return ufunc(*operands, **options) if out is None else ufunc(*operands, out=out, **options)
     except (TypeError, ValueError, OverflowError) as error:
