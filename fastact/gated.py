@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastact._dispatch import UfuncOptions, as_floats, check_axis, check_out, refuse_dask
 from fastact._docs import activation, two_gradients
-from fastact._kernels import MAP_ID, apply, apply_halves, empty
+from fastact._kernels import MAP_ID, apply, apply_halves, empty, in_default_modes
 
 __all__ = ["geglu", "geglu_grad", "glu", "glu_grad", "reglu", "reglu_grad", "swiglu", "swiglu_grad"]
 
@@ -276,8 +276,10 @@ def glu(x: ArrayLike, /, *, axis: int = -1, out: Any = None) -> Any:
     array([[1., 4.]])
     """
     y = apply_halves(_SIGLU, x, axis, None, out)
-    if y is not None:
-        return y
+    return in_default_modes(_any_glu, x, axis, out) if y is None else y
+
+
+def _any_glu(x: Any, axis: Any, out: Any) -> Any:
     t, first, second = _halved("glu", x, axis)
     if out is not None and isinstance(t, np.ndarray):
         check_out("glu", out, t[first].shape, t.dtype)
@@ -321,8 +323,10 @@ def glu_grad(dy: ArrayLike, x: ArrayLike, /, *, axis: int = -1, out: Any = None)
     array([[1.5, 3. , 1.5, 0. ]])
     """
     dx = apply_halves(_SIGLU_GRAD, x, axis, dy, out)
-    if dx is not None:
-        return dx
+    return in_default_modes(_any_glu_grad, dy, x, axis, out) if dx is None else dx
+
+
+def _any_glu_grad(dy: Any, x: Any, axis: Any, out: Any) -> Any:
     refuse_dask("glu_grad", "x", x)
     refuse_dask("glu_grad", "dy", dy)
     t, first, second = _halved("glu_grad", x, axis)

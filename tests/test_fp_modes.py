@@ -169,3 +169,35 @@ def test_errstate_of_the_public_function(op: Op) -> None:
     operands, options = op.documented([big] * op.tensors)
     with np.errstate(all="raise"):
         op.public(*operands, **options)
+
+
+BIG = np.array([[2**53 + 1, 2**60 + 3, 7, 2**53 + 3]])          # float64 rounds them
+SUBNORMAL = np.full((1, 4), 6e-8, np.float16), np.full((1, 4), 1e-42, np.float32)
+GLU = {
+    "integers": lambda: (fastact.glu(BIG), fastact.glu_grad(BIG[:, :2], BIG)),
+    "lists": lambda: (fastact.glu(BIG.tolist()), fastact.glu_grad(BIG[:, :2].tolist(), BIG.tolist())),
+    "several dtypes": lambda: (fastact.glu(SUBNORMAL[0]), fastact.glu_grad(SUBNORMAL[0][:, :2], SUBNORMAL[1])),
+    "masked": lambda: (fastact.glu(np.ma.array(BIG)).data, fastact.glu_grad(np.ma.array(BIG[:, :2]), BIG).data),
+}
+
+
+@pytest.mark.parametrize("case", GLU)
+def test_glu_of_what_is_cast(case: str) -> None:
+    whole = GLU[case]()
+    for mode, word in fp.MODES.items():
+        with fp.modes(word):
+            got = GLU[case]()
+        assert_same_bits(got, whole, mode)
+
+
+def test_failing_glu_keeps_the_modes() -> None:
+    calls = {
+        "glu": lambda: fastact.glu(BIG, axis=0),
+        "glu_grad": lambda: fastact.glu_grad(BIG[0], BIG),
+        "glu into an int": lambda: fastact.glu(BIG, out=np.empty((1, 2), int)),
+        "glu_grad into an int": lambda: fastact.glu_grad(BIG[:, :2], BIG, out=np.empty((1, 4), int)),
+    }
+    for name, call in calls.items():
+        for word in fp.MODES.values():
+            with fp.modes(word), pytest.raises((TypeError, ValueError), match=f"^{name.split()[0]}: "):
+                call()
