@@ -82,11 +82,13 @@ def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     Integer arrays promote as in np.exp, and int8 beside a Python float would become float64; so would the float32
     columns of a pandas DataFrame, which makes arrays of all operands.
     """
-    operands = tuple(np.asarray(operand) if type(operand) in (bool, list, tuple) else operand for operand in operands)
-    dtypes = [dtype for operand in operands if not is_weak(operand) for dtype in dtypes_of(operand)]
+    stay = [is_weak(t) or is_foreign(t) or hasattr(t, "__array_wrap__") for t in operands]      # the last: PyTorch's
+    operands = tuple(t if same else np.asarray(t) for t, same in zip(operands, stay, strict=True))
+    strong = [t if is_foreign(t) else np.asarray(t) for t in operands if not is_weak(t)]
+    dtypes = [numpy_dtype(dtype) for t in strong for dtype in dtypes_of(t)]
     if not dtypes or not all(isinstance(dtype, np.dtype) and supported(dtype) for dtype in dtypes):
         return operands
-    number = result_dtype(np.result_type(*dtypes)).type
+    number = np.result_type(*map(result_dtype, dtypes)).type
     return tuple(number(operand) if is_weak(operand) else operand for operand in operands)
 
 
@@ -114,6 +116,11 @@ def dtypes_of(x: Any) -> list[Any]:
         return [x.dtype]
     dtypes = getattr(x, "dtypes", [None])
     return list(dtypes.values() if isinstance(dtypes, Mapping) else dtypes)
+
+
+def numpy_dtype(dtype: Any) -> Any:
+    """The NumPy dtype behind one of pandas, of numbers that may be missing or of a sparse array."""
+    return getattr(dtype, "numpy_dtype", getattr(dtype, "subtype", dtype))
 
 
 def explain(ufunc: np.ufunc, operands: tuple[Any, ...], out: Any, error: Exception) -> NoReturn:

@@ -13,6 +13,7 @@ from fastact._dispatch import (
     dtypes_of,
     is_foreign,
     is_weak,
+    numpy_dtype,
     refuse_dask,
     result_dtype,
 )
@@ -67,8 +68,7 @@ def _broadcast(dy: Any, x: Any, alpha: Any) -> tuple[int, ...]:
 def _common_dtype(*operands: Any) -> np.dtype[Any]:
     kinds: list[Any] = []
     for t in operands:
-        # pandas has dtypes of its own, of numbers that may be missing
-        dtypes = [] if is_weak(t) else [np.dtype(getattr(dtype, "numpy_dtype", dtype)) for dtype in dtypes_of(t)]
+        dtypes = [] if is_weak(t) else [np.dtype(numpy_dtype(dtype)) for dtype in dtypes_of(t)]
         kinds += map(result_dtype, dtypes) if dtypes else [type(t)(1)]
     return result_dtype(np.result_type(*kinds))
 

@@ -94,6 +94,16 @@ def test_parameters_beside_pandas_are_weak(op: Op) -> None:
             assert_same_bits(op(*mixed, **option).to_numpy(), op(*tensors))
 
 
+@pytest.mark.parametrize("dtype", ["boolean", "Int8", "UInt8", "Int16", "UInt16", "Int32", "Float32", "Float64",
+                                   "Sparse[float32]", "Sparse[float64]"])       # of sparse integers pandas decides
+@pytest.mark.parametrize("op", [op for op in OPS if op.outputs == 1], ids=str)
+def test_dtypes_of_pandas_promote_as_in_exp(op: Op, dtype: str) -> None:
+    pd = pytest.importorskip("pandas")
+    series = pd.Series([0, 1, 1]).astype(dtype)
+    got, wanted = op(*[series] * op.tensors).dtype, np.exp(series).dtype
+    assert getattr(got, "subtype", got) == getattr(wanted, "subtype", wanted)
+
+
 def test_dtypes_of_pandas_are_named() -> None:
     pd = pytest.importorskip("pandas")
     for wrong in (pd.Series([1.0], dtype=object), pd.Series(["a"]), pd.Series([1j])):

@@ -184,6 +184,18 @@ def test_pandas_keeps_labels() -> None:
         fastact.prelu_grad(1.0, series.astype(object), 0.5)
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.float32, np.float64])
+def test_sparse_series_of_pandas(kind: type) -> None:
+    pd = pytest.importorskip("pandas")
+    x = np.array([1, -2, 3], kind)
+    series, wanted = pd.Series(pd.arrays.SparseArray(x)), fastact.prelu_grad(x, x, 0.5)
+    for operands in ((series, series, 0.5), (series, x, 0.5), (x, series, 0.5)):
+        dx, dalpha = fastact.prelu_grad(*operands)
+        assert dx.dtype.subtype == dalpha.dtype == wanted[0].dtype
+        assert dx.tolist() == wanted[0].tolist()
+        assert dalpha == 4
+
+
 @pytest.mark.parametrize(("dim", "axis"), [("sample", 1), ("unit", 0)])
 def test_xarray_keeps_labels(dim: str, axis: int) -> None:
     xr = pytest.importorskip("xarray")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import collections
 import itertools
 from typing import Any
 
@@ -40,6 +42,52 @@ def test_integers_promote_as_in_exp(op: Op, kind: type) -> None:
     for got in tuple_of(op(*tensors)):
         assert got.dtype == wanted
     assert_same_bits(op(*tensors), op(*floats))
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op.tensors > 1], ids=str)
+def test_two_integer_dtypes_promote_as_in_arctan2(op: Op) -> None:
+    for kinds in itertools.permutations(INTEGERS, 2):
+        tensors = [t.astype(kind) for t, kind in zip(ordinary(op, 40, np.int8), (*kinds, kinds[0]), strict=False)]
+        wanted = np.arctan2(*tensors[:2]).dtype
+        assert {got.dtype for got in tuple_of(op(*tensors))} == {wanted}, kinds
+
+
+class Holder:
+    """Not an array; gives one, as h5py's data sets do."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self.array
+
+
+class Wrapper(Holder):
+    """Makes its own of what comes, as PyTorch's tensors do."""
+
+    def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Wrapper:
+        return Wrapper(array)
+
+
+@each_op
+@pytest.mark.parametrize("kind", INTEGERS)
+def test_integers_in_other_containers_promote_too(op: Op, kind: type) -> None:
+    tensors = ordinary(op, 6, kind)
+    code = np.dtype(kind).char
+    containers: list[Any] = [memoryview, Holder, Wrapper]
+    if code in array.typecodes:
+        containers.append(lambda t: array.array(code, t.tolist()))
+    if kind is np.uint8:
+        containers.append(bytearray)
+    if kind in (np.bool_, np.int64):
+        containers += [lambda t: collections.deque(t.tolist()), lambda t: Point(*t.tolist())]
+    for container in containers:
+        got = tuple_of(op(*map(container, tensors)))
+        assert (type(got[0]) is Wrapper) == (container is Wrapper)
+        assert_same_bits(tuple(map(np.asarray, got)), op(*tensors))
+
+
+Point = collections.namedtuple("Point", "a b c d e f")
 
 
 @each_op
