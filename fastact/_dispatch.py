@@ -76,6 +76,11 @@ def is_foreign(x: Any) -> bool:
     return hasattr(x, "__array_ufunc__") and not isinstance(x, (np.ndarray, np.generic))
 
 
+def is_data_set(x: Any) -> bool:
+    """Whether x is a data set of xarray, whose variables have dtypes of their own."""
+    return isinstance(getattr(x, "dtypes", None), Mapping)
+
+
 def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     """Python numbers in the dtype of the rest, where NumPy alone would not see them as weak.
 
@@ -88,6 +93,8 @@ def with_weak_numbers(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     dtypes = [numpy_dtype(dtype) for t in strong for dtype in dtypes_of(t)]
     if not dtypes or not all(isinstance(dtype, np.dtype) and supported(dtype) for dtype in dtypes):
         return operands
+    if any(map(is_data_set, operands)) and all(dtype.kind == "f" for dtype in dtypes):
+        return operands         # each variable meets the numbers alone
     number = np.result_type(*map(result_dtype, dtypes)).type
     return tuple(number(operand) if is_weak(operand) else operand for operand in operands)
 

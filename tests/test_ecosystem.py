@@ -155,6 +155,24 @@ def test_xarray_keeps_labels(op: Op) -> None:
     assert_same_bits(op(labelled.transpose("unit", "time")).values, np.ascontiguousarray(op(x).T))
 
 
+@pytest.mark.parametrize("op", [op for op in OPS if op.params], ids=str)
+def test_parameters_beside_data_sets_are_weak(op: Op) -> None:
+    """Variable by variable, as NumPy takes them beside arrays."""
+    xr = pytest.importorskip("xarray")
+    tensors = op.inputs(12, np.float32)
+    sets = [xr.Dataset({"single": ("x", t), "double": ("x", t.astype(np.float64))}) for t in tensors]
+    for lazy in (False, True):
+        if lazy:
+            pytest.importorskip("dask.array")
+        got = op(*(s.chunk() if lazy else s for s in sets))
+        assert_same_bits(got["single"].values, op(*tensors))
+        assert_same_bits(got["double"].values, op(*(t.astype(np.float64) for t in tensors)))
+    mixed = op(sets[0], *(xr.DataArray(t, dims="x") for t in tensors[1:]))
+    assert_same_bits(mixed["single"].values, op(*tensors))
+    integers = op(*[xr.Dataset({"n": ("x", np.arange(12, dtype=np.int16))})] * op.tensors)
+    assert integers["n"].dtype == np.float32
+
+
 def test_xarray_softmax_by_apply_ufunc() -> None:
     xr = pytest.importorskip("xarray")
     x = np.random.default_rng(5).normal(0, 3, (4, 3))
