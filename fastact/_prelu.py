@@ -11,6 +11,7 @@ from fastact._dispatch import (
     check_dtype,
     check_out,
     dtypes_of,
+    is_data_set,
     is_foreign,
     is_weak,
     numpy_dtype,
@@ -48,6 +49,8 @@ def prelu_grad(dy: Any, x: Any, alpha: Any, dx_out: Any, dalpha_out: Any) -> tup
 def _operand(argument: str, t: Any) -> Any:
     """As siblings take it: Python numbers, subclasses and labels stay."""
     refuse_dask("prelu_grad", argument, t)
+    if is_data_set(t):
+        raise TypeError(f"prelu_grad: {argument} is an xarray Dataset, expected one array: call it for each variable")
     if is_weak(t):
         return t
     if not is_foreign(t):

@@ -213,6 +213,14 @@ def test_xarray_keeps_labels(dim: str, axis: int) -> None:
         np.testing.assert_allclose(dalpha, want.ravel(), rtol=1e-14)
 
 
+def test_data_sets_of_xarray_are_refused_by_name() -> None:
+    xr = pytest.importorskip("xarray")
+    for argument, place in (("dy", 0), ("x", 1), ("alpha", 2)):
+        operands = [xr.Dataset({"p": ("z", np.ones(3))}) if k == place else np.ones(3) for k in range(3)]
+        with pytest.raises(TypeError, match=rf"^prelu_grad: {argument} is an xarray Dataset, expected one array"):
+            fastact.prelu_grad(*operands)
+
+
 def test_dask_names_the_recipe() -> None:
     da, xr = pytest.importorskip("dask.array"), pytest.importorskip("xarray")
     for argument, place in (("dy", 0), ("x", 1), ("alpha", 2)):
