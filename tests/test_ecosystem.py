@@ -173,6 +173,14 @@ def test_parameters_beside_data_sets_are_weak(op: Op) -> None:
     assert integers["n"].dtype == np.float32
 
 
+def test_masks_beside_labels_leave_the_shapes_to_xarray() -> None:
+    xr = pytest.importorskip("xarray")
+    dy, x = xr.DataArray(np.ones(3), dims="a"), xr.DataArray(-np.ones(2), dims="b")
+    got = fastact.elu_grad(dy, x, alpha=np.ma.array([[1.0]], mask=[[False]]))
+    assert got.dims == ("a", "b")
+    assert got.shape == (3, 2)
+
+
 def test_xarray_softmax_by_apply_ufunc() -> None:
     xr = pytest.importorskip("xarray")
     x = np.random.default_rng(5).normal(0, 3, (4, 3))
