@@ -1,7 +1,7 @@
 """One test of every function of fastact that has a gradient, found by its name: `<f>_grad` and `<f>_with_grad`.
 
 Derivatives are taken numerically in float64. A new function is tested as soon as it is public, with its defaults and
-with all its options at once; an option without a value in OPTIONS fails the test.
+with all its options at once. A number gets a value from its default; another option without one fails the test.
 """
 
 from __future__ import annotations
@@ -69,14 +69,20 @@ def options_of(name: str, given: dict[str, Any], axis: int) -> dict[str, Any]:
     if not pointwise:
         mask[np.arange(N), labels] = True
     values: dict[str, Any] = {
-        "axis": axis, "negative_slope": 0.3, "alpha": 0.75, "min_val": -1.25, "max_val": 1.75, "beta": 0.75, "b": 2.5,
-        "lambd": 0.75, "approximate": "tanh", "temperature": 1.75, "delta": 0.75, "q": 0.25, "gamma": 1.5,
-        "margin": 3, "lambda_": 0.5, "label_smoothing": 0.125, "ignore_index": 1, "reduction": "sum",
+        "axis": axis, "alpha": 0.75, "approximate": "tanh", "q": 0.25, "margin": 3, "lambda_": 0.5,
+        "label_smoothing": 0.125, "ignore_index": 1, "reduction": "sum",
         "weight": rng.uniform(0.5, 2, classes), "pos_weight": rng.uniform(0.5, 2, given["x"].shape[-1]),
         "sample_weight": rng.uniform(0.5, 2, given["x"].shape if pointwise else samples),
         "linear_bias": off_grid(rng, classes, 4), "where": mask if axis == -1 else mask.T,
     }
+    numbers = {p.name: another(p.default) for p in parameters.values() if isinstance(p.default, float)}
+    values = numbers | values
     return {p: values[p] for p in parameters if p in values and p not in required(name)}
+
+
+def another(default: float) -> float:
+    """A number beside the default of an option: on the same side of 0, a quarter further out."""
+    return 1.25 * default or 0.25
 
 
 def required(name: str) -> list[str]:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import inspect
 
+import mpmath as mp
 import numpy as np
 import pytest
+from contract_table import DERIVATIVES
 from helpers import GRADIENTS, Op, each_gradient, public, tuple_of
+from reference import ROWS
 
 import fastact
 
@@ -61,38 +64,40 @@ def test_far_out_the_gradient_is_that_of_the_asymptote(op: Op) -> None:
         np.testing.assert_allclose(got, slope(op.forward, inputs, 0), rtol=1e-8, atol=1e-11)
 
 
-KINKS = [
-    # name, x, options, slope there
-    ("relu", 0.0, {}, 0), ("relu", -0.0, {}, 0),
-    ("relu6", 0.0, {}, 0), ("relu6", 6.0, {}, 0),
-    ("leaky_relu", 0.0, {}, 0.01), ("leaky_relu", -0.0, {"negative_slope": 0.3}, 0.3),
-    ("elu", 0.0, {"alpha": 0.5}, 0.5), ("celu", 0.0, {"alpha": 0.5}, 1),
-    ("selu", 0.0, {}, 1.6732632423543772848 * 1.0507009873554804934),
-    ("hard_sigmoid", -3.0, {}, 0), ("hard_sigmoid", 3.0, {}, 0),
-    ("hard_swish", -3.0, {}, 0), ("hard_swish", 3.0, {}, 1),
-    ("hard_tanh", -1.0, {}, 0), ("hard_tanh", 1.0, {}, 0), ("hard_tanh", 2.0, {"max_val": 2.0}, 0),
-    ("soft_shrink", 0.5, {}, 0), ("soft_shrink", -0.5, {}, 0),
-    ("hard_shrink", 0.5, {}, 0), ("hard_shrink", -0.5, {}, 0), ("hard_shrink", 2.0, {"lambd": 2.0}, 0),
-]
+ONE_TENSOR = [op for op in GRADIENTS if op.kind == "activation" and not op.saves_output]
 
 
-@pytest.mark.parametrize(("name", "x", "options", "expected"), KINKS)
+def kinks(op: Op, params: tuple[float, ...]) -> list[float]:
+    """Where the slopes just left and right differ: at multiples of 1/4 and at the parameters."""
+    places = np.union1d(np.arange(-32, 33) / 4, [*params, *(-p for p in params)])
+    one = np.ones_like(places)
+    left, right = (op(one, places + step, *params) for step in (-1e-9, 1e-9))
+    return [float(x) for x in places[np.abs(right - left) > 1e-3]]
+
+
+@pytest.mark.parametrize("op", ONE_TENSOR, ids=str)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_slope_at_a_kink(name: str, x: float, options: dict[str, float], expected: float, dtype: type) -> None:
-    got = getattr(fastact, f"{name}_grad")(dtype([3.0]), dtype([x]), **options)
-    np.testing.assert_allclose(got, dtype([3.0]) * dtype(expected), rtol=2 * np.finfo(dtype).eps)
+def test_slope_at_a_kink(op: Op, dtype: type) -> None:
+    """It is that of the row in tests/reference.py."""
+    for params in parameter_sets(op):
+        params = tuple(float(dtype(p)) for p in params)     # as the kernel sees them
+        for x in kinks(op, params):
+            for signed in (x, x or -0.0):
+                got = op(dtype([3.0]), dtype([signed]), *params)
+                expected = 3 * float(ROWS[op.name].exact(mp.mpf(x), *map(mp.mpf, params)))
+                rtol = 2 * np.finfo(dtype).eps
+                np.testing.assert_allclose(got, dtype([expected]), rtol, err_msg=f"{signed} {params}")
 
 
-def test_kinks_cover_every_function_that_has_one() -> None:
-    """A function whose slopes just left and right of a multiple of 1/2 differ must say its slope there."""
-    places = np.arange(-16, 17) / 2
-    for op in GRADIENTS:
-        if op.kind != "activation" or op.saves_output or op.name == "prelu_grad":
-            continue
-        one = np.ones_like(places)
-        kinks = places[np.abs(op(one, places + 1e-9) - op(one, places - 1e-9)) > 1e-3]
-        named = {x for name, x, options, _ in KINKS if f"{name}_grad" == op.name and not options}
-        assert set(kinks) <= named, op.name
+def test_the_table_of_special_values_has_the_kinks() -> None:
+    """Those of a function that is in tests/contract_table.py: what is promised there is not of the reference."""
+    found = 0
+    for op in ONE_TENSOR:
+        named = {tuple_of(operands)[0] for operands, _ in DERIVATIVES.get(op.forward.name, [])}
+        places = kinks(op, op.defaults)
+        assert not named or set(places) <= named, op.name
+        found += len(places)
+    assert found >= 16, "kinks() no longer finds those there are"
 
 
 @each_gradient
