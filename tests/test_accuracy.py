@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from pathlib import Path
 
 import mpmath as mp
 import numpy as np
@@ -16,6 +17,19 @@ from fastact import _kernels
 
 NAMES = [op["name"] for op in _kernels.MAPS]
 ISAS = _kernels.available_isas()
+CPUINFO = Path("/proc/cpuinfo")
+
+# Of another form on AVX-512: by include/fastact/approx.h, whose 14 bits differ between AMD, of which docs/accuracy.json
+# is, and Intel; by gelu_table.h, sigmoid_table.h, silu_table.h.
+APPROXIMATE = {
+    ("softsign", "float32"),
+    *itertools.product(["squareplus", "squareplus_grad"], ["float32", "float64"]),
+}
+UNLIKE = APPROXIMATE | {
+    *itertools.product(["silu", "swiglu", "gelu", "geglu"], ["float32"]),
+    *itertools.product(["log_sigmoid_grad", "tanh_shrink"], ["float64"]),
+}
+BY_AMD = CPUINFO.exists() and "AuthenticAMD" in CPUINFO.read_text()
 
 
 def test_every_map_has_a_row() -> None:
@@ -44,27 +58,27 @@ def test_strided(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ulp_table.NAMES)
 def test_the_bounds_are_what_was_measured(name: str, dtype: str) -> None:
-    """No more than rounded up: a loose bound would let a kernel get worse."""
-    row, worst = ROWS[name], {}
+    """No more than rounded up, on every ISA: a loose bound would let a kernel get worse."""
+    row = ROWS[name]
     assert name in ulp.recorded()[dtype], f"run python tests/ulp_table.py {name}"
     for isa, error in ulp.recorded()[dtype][name]["errors"].items():
         bound = row.bounds.of(dtype, isa)
-        worst[bound] = max(worst.get(bound, 0), error["max"])
+        assert error["max"] <= bound <= error["max"] + 0.1, f"{isa}: bound {bound}, measured {error['max']}"
         assert error.get("crossing", 0) <= row.crossing.bound
-    for bound, largest in worst.items():
-        assert largest <= bound <= largest + 0.1
 
 
 def test_the_page_shows_what_was_measured() -> None:
     assert ulp_table.page() == ulp_table.PAGE.read_text(), "run python tests/ulp_table.py --table"
 
 
-# Of another form on AVX-512 (include/fastact/approx.h, gelu_table.h, sigmoid_table.h, silu_table.h).
-UNLIKE = {
-    *itertools.product(["softsign", "silu", "swiglu", "gelu", "geglu"], ["float32"]),
-    *itertools.product(["log_sigmoid_grad", "tanh_shrink"], ["float64"]),
-    *itertools.product(["squareplus", "squareplus_grad"], ["float32", "float64"]),
-}
+def test_the_record_is_of_these_kernels() -> None:
+    """A kernel whose bits have changed since then has to be measured again."""
+    recorded = list(ulp.recorded()["float32"]["relu"]["errors"])
+    if recorded != ISAS:
+        pytest.skip(f"the record is of {', '.join(recorded)}, this machine and build run {', '.join(ISAS)}")
+    due = set(ulp_table.due(ulp.recorded(), ulp_table.NAMES, list(ulp_table.DTYPES)))
+    names = sorted({name for name, _ in (due if BY_AMD else due - APPROXIMATE)})
+    assert not names, f"run python tests/ulp_table.py {' '.join(names)}"
 
 
 @pytest.mark.skipif(not {"avx2", "avx512"} <= set(ISAS), reason="needs AVX2 and AVX-512")
