@@ -387,7 +387,8 @@ def hard_tanh(
 
     Notes
     -----
-    hard_tanh(-inf) is min_val, hard_tanh(inf) is max_val. Kinks at both ends, where the derivative is taken as 0.
+    hard_tanh(-inf) is min_val, hard_tanh(inf) is max_val. Kinks at both ends, where the derivative is taken as 0. An
+    end that is nan bounds nothing.
 
     References
     ----------
@@ -425,8 +426,8 @@ def soft_shrink(x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **o
 
     Notes
     -----
-    soft_shrink(+-inf) is +-inf. Kinks at -lambd and lambd, where the derivative is taken as 0. The proximal operator of
-    lambd * abs(x).
+    soft_shrink(+-inf) is +-inf. Kinks at -lambd and lambd, where the derivative is taken as 0. A nan lambd gives nan.
+    The proximal operator of lambd * abs(x).
 
     References
     ----------
@@ -464,7 +465,8 @@ def hard_shrink(x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **o
 
     Notes
     -----
-    hard_shrink(+-inf) is +-inf. Jumps at -lambd and lambd, where the derivative is taken as 0. NaN is kept.
+    hard_shrink(+-inf) is +-inf. Jumps at -lambd and lambd, where the derivative is taken as 0. NaN is kept; a nan
+    lambd shrinks nothing.
 
     References
     ----------

@@ -228,7 +228,7 @@ def hard_tanh_grad(
 ) -> Any:
     """Gradient of `hard_tanh`: ``dy * (min_val < x < max_val)``.
 
-    At both ends it is 0.
+    At both ends it is 0. An end that is nan bounds nothing.
 
     Examples
     --------
@@ -248,6 +248,8 @@ def soft_shrink_grad(
 ) -> Any:
     """Gradient of `soft_shrink`: ``dy * (abs(x) > lambd)``.
 
+    For a nan lambd it is dy.
+
     Examples
     --------
     >>> import numpy as np, fastact
@@ -265,6 +267,8 @@ def hard_shrink_grad(
     dy: ArrayLike, x: ArrayLike, /, *, lambd: ArrayLike = 0.5, out: Any = None, **options: Unpack[UfuncOptions]
 ) -> Any:
     """Gradient of `hard_shrink`: ``dy * (abs(x) > lambd)``.
+
+    For a nan lambd it is dy.
 
     Examples
     --------
@@ -365,6 +369,8 @@ def squareplus_grad(
     dy: ArrayLike, x: ArrayLike, /, *, b: ArrayLike = 4.0, out: Any = None, **options: Unpack[UfuncOptions]
 ) -> Any:
     """Gradient of `squareplus`: ``dy * (1 + x / sqrt(x*x + b)) / 2``.
+
+    With b = 0 it is dy at 0, where `relu_grad` is 0.
 
     Examples
     --------

@@ -71,8 +71,8 @@ def log_sigmoid(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOpti
 
     Notes
     -----
-    log_sigmoid(-inf) is -inf, log_sigmoid(inf) is -0.0. Never computed through the sigmoid, whose logarithm loses all
-    digits for large x and is -inf for very negative x.
+    log_sigmoid(-inf) is -inf, log_sigmoid(inf) is -0.0 (without FMA 0.0). Never computed through the sigmoid, whose
+    logarithm loses all digits for large x and is -inf for very negative x.
 
     References
     ----------
@@ -256,7 +256,7 @@ def silu(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
 
     Notes
     -----
-    The minimum, -0.2785, is at -1.2785. silu(-inf) is -0.0, silu(inf) is inf.
+    The minimum, -0.2785, is at -1.2785. silu(-inf) is -0.0 (without FMA 0.0), silu(inf) is inf.
 
     References
     ----------
@@ -293,7 +293,7 @@ def mish(x: ArrayLike, /, *, out: Any = None, **options: Unpack[UfuncOptions]) -
 
     Notes
     -----
-    The minimum, -0.3088, is at -1.1924. mish(-inf) is -0.0, mish(inf) is inf.
+    The minimum, -0.3088, is at -1.1924. mish(-inf) is -0.0 (without FMA 0.0), mish(inf) is inf.
 
     References
     ----------
