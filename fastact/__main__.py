@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import fastact
-from fastact._catalog import ACTIVATIONS
+from fastact._catalog import ACTIVATIONS, CURVES
 
 LOSSES = ("cross_entropy", "focal", "distillation", "large_margin")
 # What each command imports beyond NumPy: module -> name of the package. All of it is in the `demo` extra.
@@ -115,12 +115,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description="Draw activations with their derivatives on one sheet, activations.png.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    plot.add_argument("names", nargs="*", metavar="NAME", help="activations to draw; all of them if none is given")
+    plot.add_argument("names", nargs="*", metavar="NAME", help="what to draw; all but the gated if no name is given")
     plot.add_argument("--out", type=Path, default=Path("fastact-demo"), help="folder of the picture")
     options = parser.parse_args(arguments)
-    unknown = [name for name in getattr(options, "names", []) if name not in ACTIVATIONS]
+    unknown = [name for name in getattr(options, "names", []) if name not in CURVES]
     if unknown:
-        plot.error(f"no activation {', '.join(unknown)}; choose from {', '.join(ACTIVATIONS)}")
+        plot.error(f"no activation {', '.join(unknown)}; choose from {', '.join(CURVES)}")
     return options
 
 

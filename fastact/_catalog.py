@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import fastact
-from fastact._kernels import MAPS
+from fastact._kernels import FUNCTION_OF, MAPS
 
 LEARNED_START = 0.25  # He et al. 2015: where prelu's alpha begins
 
 
 class Activation(NamedTuple):
-    """An activation with its gradient; `parameters` have their default values, or LEARNED_START if they have none."""
+    """An activation with its gradient; `parameters` have their default values, or LEARNED_START if they have none.
+
+    If it `learns`, they are operands, and the gradient gives theirs too, after that of the input.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -42,4 +45,12 @@ def _callable(op: dict[str, Any]) -> bool:
     return op["kind"] == "activation" and not op["grad"] and (hasattr(fastact, op["name"]) or not op["params"])
 
 
+def _gated(op: dict[str, Any]) -> Activation:
+    """As a function of its gate."""
+    function, gradient = getattr(fastact.ufuncs, op["name"]), getattr(fastact.ufuncs, f"{op['name']}_grad")
+    return Activation(FUNCTION_OF[op["name"]], function, gradient, False, {"other half": 1.0}, True)
+
+
 ACTIVATIONS = {op["name"]: _activation(op) for op in MAPS if _callable(op)}
+_GATED = [_gated(op) for op in MAPS if op["kind"] == "gated" and not op["grad"]]
+CURVES = ACTIVATIONS | {op.name: op for op in _GATED}  # what can be drawn

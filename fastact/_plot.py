@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from fastact._catalog import ACTIVATIONS
+from fastact._catalog import CURVES
 from fastact._plain import Array
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#767676"
@@ -42,7 +42,7 @@ def panels(rows: int, columns: int, width: float = 4.2, height: float = 3.2, **o
 
 def curves(name: str, x: Array) -> tuple[Array, Array]:
     """The function and its derivative at x."""
-    op = ACTIVATIONS[name]
+    op = CURVES[name]
     values = op.parameters.values()
     y = op.function(x, *values) if op.learns else op.function(x, **op.parameters)
     kept = y if op.saves_output else x
@@ -74,7 +74,7 @@ def draw_activation(ax: Axes, name: str) -> None:
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.plot(x, broken_at_jumps(y), color=BLUE, linewidth=2.2, label="f(x)")
     ax.plot(x, broken_at_jumps(slope), color=ORANGE, linewidth=1.8, linestyle=DASHES, label="f'(x)")
-    given = ", ".join(f"{key}={value:g}" for key, value in ACTIVATIONS[name].parameters.items())
+    given = ", ".join(f"{key}={value:g}" for key, value in CURVES[name].parameters.items())
     ax.set_title(f"{name} ({given})" if given else name, fontsize=11)
     ax.set_xlim(-width, width)
 

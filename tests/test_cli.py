@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 import fastact
 from fastact import _plain
 from fastact.__main__ import LOSSES, main, parse
-from fastact._catalog import ACTIVATIONS
+from fastact._catalog import ACTIVATIONS, CURVES
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -181,7 +181,7 @@ def test_info_into_a_closed_pipe(tmp_path):
 
 
 def test_plot_draws_the_named_activations(tmp_path, capsys):
-    assert main(["plot", "tanh", "elu", "--out", str(tmp_path / "new" / "folder")]) == 0
+    assert main(["plot", "tanh", "elu", "swiglu", "glu", "--out", str(tmp_path / "new" / "folder")]) == 0
     assert is_picture(tmp_path / "new" / "folder" / "activations.png")
     assert "activations.png" in capsys.readouterr().out
 
@@ -192,7 +192,7 @@ def test_plot_names_what_it_knows(tmp_path, capsys):
     assert stop.value.code == 2
     text = capsys.readouterr().err
     assert "nonesuch" in text
-    assert all(name in text for name in ACTIVATIONS)
+    assert all(name in text for name in CURVES)
     assert not any(tmp_path.iterdir())
 
 
