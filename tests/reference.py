@@ -170,7 +170,7 @@ ROWS: dict[str, Row] = {
     ),
     "sigmoid": Row(sigmoid, Bounds(2, 1.8, 1.75, 1.8)),
     "sigmoid_grad": Row(limit(-INF, -INF)(lambda y: y * (1 - y)), Bounds(0.5, 0.55, 1.5, 1.55)),
-    "log_sigmoid": Row(limit(0, -INF)(lambda x: -softplus(-x)), Bounds(1.97, 2, 2.44, 2.25), signed_zero=False),
+    "log_sigmoid": Row(limit(0, -INF)(lambda x: -softplus(-x)), Bounds(1.97, 1.95, 2.44, 2.25), signed_zero=False),
     "log_sigmoid_grad": Row(lambda x: sigmoid(-x), Bounds(2.44, 2.55, 2.44, 2.55, f64_avx512=2.6)),
     "hard_sigmoid": Row(lambda x: clip(x + 3, 0, 6) / 6, Bounds(1.34, 1.4, 1.34, 1.4)),
     "hard_sigmoid_grad": Row(lambda x: inside(x, -3, 3) / 6, Bounds(0.34, 0.4, 0.34, 0.4)),
@@ -189,7 +189,7 @@ ROWS: dict[str, Row] = {
     "tanh_grad": Row(limit(-INF, -INF)(lambda y: (1 - y) * (1 + y)), Bounds(0.5, 0.55, 1.5, 1.55)),
     "hard_tanh": Row(clip, EXACT, (-1.0, 1.0)),
     "hard_tanh_grad": Row(inside, EXACT, (-1.0, 1.0)),
-    "softplus": Row(limit(INF, 0)(softplus), Bounds(1.97, 2, 2.44, 2.3), (1.0,)),
+    "softplus": Row(limit(INF, 0)(softplus), Bounds(1.97, 1.95, 2.44, 2.25), (1.0,)),
     "softplus_grad": Row(lambda x, b: sigmoid(b * x), Bounds(2, 1.8, 1.75, 1.8), (1.0,)),
     "softsign": Row(ODD_UNIT(lambda x: x / (1 + abs(x))), Bounds(1.52, 1.55, 1.5, 1.55)),
     "softsign_grad": Row(lambda x: 1 / (1 + abs(x)) ** 2, Bounds(2.32, 2.4, 2.32, 2.4)),
@@ -198,7 +198,7 @@ ROWS: dict[str, Row] = {
         Bounds(2.75, 2.8, 2.75, 2.8, f32_avx512=1.52),
         (4.0,),
     ),
-    "squareplus_grad": Row(ONE_PLUS(squareplus_slope), Bounds(2.58, 2.7, 3.37, 3.6), (4.0,)),
+    "squareplus_grad": Row(ONE_PLUS(squareplus_slope), Bounds(2.58, 2.8, 3.37, 3.6), (4.0,)),
     "silu": Row(
         limit(INF, 0)(lambda x: x * sigmoid(x)),
         Bounds(1.8, 1.95, 1.73, 1.9, f32_avx512=1.52),
@@ -206,7 +206,7 @@ ROWS: dict[str, Row] = {
     ),
     "silu_grad": Row(
         ONE_PLUS(lambda x: sigmoid(x) * (1 + x * sigmoid(-x))),
-        Bounds(2.89, 2.7, 3.06, 2.95),
+        Bounds(2.89, 3.0, 3.06, 3.15),
         crossing=Crossing(-2.2177, -0.7388, 0.2178, 2.4),
         signed_zero=False,
     ),
@@ -220,23 +220,23 @@ ROWS: dict[str, Row] = {
     "gelu": Row(limit(INF, 0)(lambda x: x * Phi(x)), Bounds(2.42, 2.75, 2.73, 3.3), signed_zero=False),
     "gelu_grad": Row(
         ONE_PLUS(lambda x: Phi(x) + x * phi(x)),
-        Bounds(2.94, 2.85, 2.94, 3.1),
+        Bounds(2.94, 3.0, 2.94, 3.1),
         crossing=Crossing(-1.1906, -0.452, 0.2261, 2.0),
         signed_zero=False,
     ),
     "gelu_tanh": Row(
         limit(INF, 0)(lambda x: x * sigmoid(gelu_tanh_argument(x))),
-        Bounds(2.83, 2.95, 3.26, 3.4),
+        Bounds(2.83, 3.0, 3.26, 3.55),
         signed_zero=False,
     ),
     "gelu_tanh_grad": Row(
         ONE_PLUS(gelu_tanh_slope),
-        Bounds(2.55, 2.6, 3.55, 3.6),
+        Bounds(2.55, 2.6, 3.55, 3.75),
         crossing=Crossing(-1.1919, -0.4521, 0.226, 2.2),
         signed_zero=False,
     ),
     "tanh_shrink": Row(limit(INF, -INF)(lambda x: x - mp.tanh(x)), Bounds(2.93, 2.8, 2.93, 2.8)),
-    "tanh_shrink_grad": Row(lambda x: mp.tanh(x) ** 2, Bounds(2.06, 2.05, 2.3, 2.25)),
+    "tanh_shrink_grad": Row(lambda x: mp.tanh(x) ** 2, Bounds(2.06, 2.15, 2.3, 2.4)),
     "soft_shrink": Row(lambda x, lambd: x - clip(x, -lambd, lambd), RECTIFIER, (0.5,)),
     "soft_shrink_grad": Row(lambda x, lambd: mp.mpf(abs(x) > lambd), EXACT, (0.5,)),
     "hard_shrink": Row(lambda x, lambd: x if abs(x) > lambd else mp.mpf(0), EXACT, (0.5,)),
@@ -246,4 +246,4 @@ ROWS: dict[str, Row] = {
 for gated, activation in {"swiglu": "silu", "geglu": "gelu", "reglu": "relu"}.items():
     ROWS[gated], ROWS[f"{gated}_grad"] = ROWS[activation], ROWS[f"{activation}_grad"]
 ROWS["siglu"] = ROWS["sigmoid"]
-ROWS["siglu_grad"] = Row(lambda x: sigmoid(x) * sigmoid(-x), Bounds(2.57, 2.6, 2.49, 2.55))
+ROWS["siglu_grad"] = Row(lambda x: sigmoid(x) * sigmoid(-x), Bounds(2.57, 2.7, 2.49, 2.65))

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import contract_table as table
+import mpmath as mp
 import numpy as np
 import pytest
 from helpers import BY_NAME, FORWARD, Op, assert_same_bits, each_gradient, each_op, tuple_of, ulp_distance
+from reference import ROWS
 
 import fastact
 
@@ -162,6 +164,25 @@ def test_neighbours_far_out_change_nothing(name: str, isa: str, dtype: np.dtype)
         wide = op(*(d.astype(float) for d in dy), x.astype(float), *params).astype(dtype)
         assert (np.isnan(together) == np.isnan(x)).all()
         assert ulp_distance(together[~np.isnan(x)], wide[~np.isnan(x)]).max() <= 4
+
+
+FAR_OUT = {
+    # x, b: quotients whose numerator would be subnormal, or which would be infinite, were they scaled at once
+    "float32": [(-5.163e18, 5.11e-24), (-5e18, 1e-20), (-9e18, 5e37), (1e19, 5e37), (-1e19, 1e29), (-3e38, 1e29)],
+    "float64": [(-3.5374e146, 4.188e-159), (-3.29e144, 1e285), (1e145, 1e280), (-1e200, 1e250), (-1e300, 1e270)],
+}
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_squareplus_far_out(n: int, isa: str, dtype: np.dtype) -> None:
+    for x, b in FAR_OUT[dtype.name]:
+        x, b = dtype.type(x), dtype.type(b)
+        with mp.workprec(4000):
+            exact = [ROWS[name].exact(mp.mpf(float(x)), mp.mpf(float(b))) for name in ("squareplus", "squareplus_grad")]
+        inputs = np.full(n, x)
+        got = fastact.squareplus(inputs, b=b), fastact.squareplus_grad(np.ones_like(inputs), inputs, b=b)
+        for values, value in zip(got, exact, strict=True):
+            assert (ulp_distance(values, np.full(n, float(value)).astype(dtype)) <= 3).all(), (x, b)
 
 
 def test_large_and_small_scales_do_not_overflow() -> None:

@@ -190,7 +190,7 @@ static inline REAL F(softsign_d)(REAL x)
 /* (x + sqrt(x^2 + b))/2 = max(x, 0) + (b/2)/(|x| + sqrt(x^2 + b)). Far out, where x^2 would overflow, x is scaled (by one
  * select: of two gcc makes two computations). b = 0 takes the root of the smallest normal number, so that 0/0 does not arise.
  * The quotient is scaled in two halves, or a small b would be subnormal before and a large one infinite after it.
- * Valid for b = 0 and 2^-90 < b < 2^127 | 2^-760 < b < 2^1023. */
+ * Valid for b = 0 and 2^-100 < b < 2^126 | 2^-900 < b < 2^1022. */
 static inline REAL F(squareplus)(REAL x, REAL b)
 {
     const REAL under = b + F(only_if)(b == C(0.0), K(0x1p-126f, 0x1p-1022));
@@ -289,7 +289,8 @@ static inline REAL F(mish)(REAL x)
 {
     const REAL t = F(at_most)(F(at_least)(x, -LIMIT(tail_hi)), LIMIT(mish_hi)), c = TAIL_SCALE;
     const REAL z = F(exponent_of)(t, TAIL), S = F(exp2_of)(z), s = S * c, r = F(remainder_of)(t, z, TAIL);
-    const REAL p = F(expm1_plus)(r, F(remainder_low)(t, z, TAIL, r)), g = FMA(p, FMA(s, p + C(2.0), C(2.0)), s), tS = t * S, T = FMA(tS, g, tS + tS), m = FMA(s, g, FMA(C(2.0), s, C(2.0)));
+    const REAL p = F(expm1_plus)(r, F(remainder_low)(t, z, TAIL, r)), g = FMA(p, FMA(s, p + C(2.0), C(2.0)), s);
+    const REAL tS = t * S, T = FMA(tS, g, tS + tS), m = FMA(s, g, FMA(C(2.0), s, C(2.0)));
     return FMA((x > C(0.0) ? -2 / c * t : T) / m, c, F(at_least)(x, LIMIT(zero)));
 }
 /* w = e^x = s(1 + p), D = (w^2 + 2w + 2)^2 = 4 + w(4 + e), e = 4 + w v, v = 8 + w u, u = 4 + w: above 0 it is 1 + (4x(w^2 + w) -
