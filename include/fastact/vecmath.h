@@ -105,8 +105,8 @@ static inline REAL F(exp_nonpos)(REAL x)
 /* e^(x + low) * 2^shift, for x that keeps it among the normal numbers. Max error 1 ULP. */
 static inline REAL F(exp_shifted)(REAL x, REAL low, REAL shift)
 {
-    const REAL z = F(exponent_of)(x, shift), s = F(exp2_of)(z), r = F(remainder_of)(x, z, shift);
-    return FMA(F(expm1_of)(r + low), s, s);
+    const REAL z = F(exponent_of)(x, shift), s = F(exp2_of)(z);
+    return FMA(F(expm1_of)(F(remainder_of)(x, z, shift) + low), s, s);
 }
 
 /* e^x - 1 for x <= 0 (above: of no meaning; -0 gives -0, because s - 1 is subtracted from, not added to, p s). Float32 with
@@ -244,8 +244,8 @@ static inline REAL F(log1p_unit)(REAL U, REAL u)
     return FMA(U, u * Q, U);
 #else
     /* 2 atanh(s), s = u/(2 + u) <= 1/3: with atanh(s) = s + s^3 P(s^2) and u = 2s/(1 - s), log(1 + u) = u - u s (1 - s(1 - s)P);
-     * error 2^-59. The polynomial in u that float32 has would need degree 20. s less s times a product: by s times 1 less a product, one
-     * rounding more, softplus has 2.04 ULP and not 1.90. */
+     * error 2^-59. The polynomial in u that float32 has would need degree 20. s less s times a product rounds once; by s times (1 less a
+     * product) softplus has 2.04 ULP instead of 1.90. */
     const REAL s = u / (C(2.0) + u), s2 = s * s, s4 = s2 * s2;
     const REAL a = FMA(0x1.99999999a072ap-3, s2, 0x1.5555555555535p-2), b = FMA(0x1.c71c741b35c42p-4, s2, 0x1.249249208e509p-3);
     const REAL c = FMA(0x1.3b1dd69153b54p-4, s2, 0x1.745cb433e59c2p-4), d = FMA(0x1.efd398052697ep-5, s2, 0x1.10680b8d0fdccp-4);
